@@ -1,4 +1,148 @@
-"""The only place where errors are worded: `name` must <rule>; got name=<value>. <Fix>."""
-def one_of(name, value, allowed):
-    if value not in allowed:
-        raise ValueError(f"`{name}` must be one of {', '.join(map(repr, allowed))}; got {name}={value!r}.")
+"""The only place where errors are worded: `name` must <rule>; got name=<value>. <Fix>.
+
+Under `jax.jit` shapes, dtypes and Python scalars are checked; outside it, values too.
+"""
+
+from collections.abc import Callable, Sequence
+from math import isfinite
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def fail(name: str, rule: str, got: object, fix: str = "") -> None:
+    """Raise the house's `ValueError`: what is wrong, what it was, what to do."""
+    raise ValueError(f"`{name}` must {rule}; got {name}={got}. {fix}".rstrip())
+
+
+def require(condition: bool, name: str, rule: str, got: object, fix: str = "") -> None:
+    """`fail` unless the condition holds."""
+    if not condition:
+        fail(name, rule, got, fix)
+
+
+def one_of(name: str, value: object, allowed: Sequence[object]) -> None:
+    """Check that an option is among those that exist."""
+    known = ", ".join(map(repr, allowed))
+    if not isinstance(value, str | int) or value not in allowed:
+        fail(name, f"be one of {known}", repr(value), "Choose one of these.")
+
+
+def is_callable(name: str, value: object) -> None:
+    """Check that an argument can be called."""
+    require(callable(value), name, "be a function", repr(value), "Pass the function itself.")
+
+
+def integer(name: str, value: object, *, least: int = 1) -> int:
+    """Check and return a Python integer that is at least `least`."""
+    ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
+    require(ok, name, f"be an integer >= {least}", repr(value), "Pass a Python int.")
+    return int(value)
+
+
+def scalar(name: str, value: object, *, positive: bool = False) -> float:
+    """Check and return a finite number >= 0 (> 0 if `positive`); tracers pass through."""
+    if isinstance(value, jax.core.Tracer):
+        return value
+    rule = f"be a finite number {'> 0' if positive else '>= 0'}"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        fail(name, rule, repr(value), "Pass one number.")
+    ok = isfinite(number) and (number > 0 if positive else number >= 0)
+    require(ok, name, rule, repr(value), "Change its sign or size.")
+    return number
+
+
+def floats(name: str, value: object, *, ndim: int | Sequence[int], fix: str = "") -> jax.Array:
+    """Check an array's rank, that it is not empty and all finite; return it as floating point.
+
+    Integers and float16 become the default floating type; float32 and float64 stay as they are.
+    """
+    ranks = (ndim,) if isinstance(ndim, int) else tuple(ndim)
+    try:
+        array = jnp.asarray(value)
+    except (TypeError, ValueError):
+        fail(name, "be an array of numbers", f"a {type(value).__name__}", "Pass one array.")
+    known = " or ".join(map(str, ranks))
+    require(array.ndim in ranks, name, f"have {known} axes", f"shape {array.shape}", fix)
+    require(array.size > 0, name, "not be empty", f"shape {array.shape}", "Pass at least one row.")
+    require(
+        jnp.issubdtype(array.dtype, jnp.floating) or jnp.issubdtype(array.dtype, jnp.integer),
+        name, "hold real numbers", f"dtype {array.dtype}", "Convert it to float32.",
+    )  # fmt: skip
+    if array.dtype not in (jnp.float32, jnp.float64):
+        array = array.astype(jnp.result_type(float))
+    finite(name, array)
+    return array
+
+
+def finite(name: str, array: jax.Array) -> None:
+    """Check that no entry is NaN or infinite (values unknown to a trace pass)."""
+    if isinstance(array, jax.core.Tracer):
+        return
+    bad = int(jnp.size(array) - jnp.isfinite(array).sum())
+    fix = "Look for a division by zero, an overflow or a missing value in what made it."
+    require(bad == 0, name, "be finite", f"an array with {bad} NaN or infinite entries", fix)
+
+
+def shape(name: str, array: jax.Array, expected: Sequence[int | None], fix: str = "") -> None:
+    """Check a shape; None stands for any length."""
+    same = array.ndim == len(expected) and all(
+        e is None or a == e for a, e in zip(array.shape, expected, strict=True)
+    )
+    wanted = "(" + ", ".join("any" if e is None else str(e) for e in expected) + ")"
+    require(same, name, f"have shape {wanted}", f"shape {tuple(array.shape)}", fix)
+
+
+def pair(x1: object, x2: object | None, *, ndim: int = 2) -> tuple[jax.Array, jax.Array]:
+    """Check the two inputs of a kernel; `x2=None` stands for `x1`."""
+    fix = "Flatten images first." if ndim == 2 else "Images are (n, height, width, channels)."
+    x1 = floats("x1", x1, ndim=ndim, fix=fix)
+    x2 = x1 if x2 is None else floats("x2", x2, ndim=ndim, fix=fix)
+    if x1.shape[1:] != x2.shape[1:]:
+        rule = "share all axes but the first" if ndim > 2 else "share their last axis"
+        raise ValueError(f"`x1` and `x2` must {rule}; got {x1.shape} and {x2.shape}. {fix}")
+    dtype = jnp.promote_types(x1.dtype, x2.dtype)
+    return x1.astype(dtype), x2.astype(dtype)
+
+
+def square(name: str, value: object) -> jax.Array:
+    """Check and return a square matrix."""
+    k = floats(name, value, ndim=2)
+    shape(name, k, (k.shape[0], k.shape[0]), "Pass the Gram matrix of the training inputs.")
+    return k
+
+
+def symmetric(name: str, value: object, *, tol: float = 1e-4) -> jax.Array:
+    """Check and return a symmetric matrix; `tol` is relative to its largest entry."""
+    k = square(name, value)
+    if not isinstance(k, jax.core.Tracer):
+        gap, size = float(jnp.abs(k - k.T).max()), float(jnp.abs(k).max())
+        fix = "A Gram matrix compares the same points in rows and columns."
+        require(gap <= tol * size, name, "be symmetric", f"a matrix with |K - K^T| = {gap:g}", fix)
+    return k
+
+
+def targets(name: str, value: object, n: int) -> jax.Array:
+    """Check and return targets of n points, shape (n,) or (n, n_out)."""
+    y = floats(name, value, ndim=(1, 2))
+    require(y.shape[0] == n, name, f"have {n} rows, one a point", f"shape {y.shape}", "Match them.")
+    return y
+
+
+def widths(name: str, value: object) -> tuple[int, ...]:
+    """Check and return the widths of the hidden layers."""
+    if isinstance(value, int | np.integer):
+        value = (value,)
+    ok = isinstance(value, Sequence) and len(value) > 0
+    require(ok, name, "name one width a hidden layer", repr(value), "For example (512, 512).")
+    return tuple(integer(f"{name}[{i}]", width) for i, width in enumerate(value))
+
+
+def stds(name: str, value: object, depth: int, default: Callable[[int], float]) -> tuple:
+    """Check `w_std`: None (the default of each layer) or one number > 0 for all layers."""
+    if value is None:
+        return tuple(default(layer) for layer in range(depth + 1))
+    return (scalar(name, value, positive=True),) * (depth + 1)

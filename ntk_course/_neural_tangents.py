@@ -59,7 +59,7 @@ def _supply_core_names() -> None:
 
     for module, name, value in (
         (jax.core, "eval_context", eval_context),
-        (jax.interpreters.ad, "zeros_like_p", types.SimpleNamespace(name="zeros_like")),
+        (jax.interpreters.ad, "zeros_like_p", private.Primitive("zeros_like")),
     ):
         if not _has(module, name):
             setattr(module, name, value)

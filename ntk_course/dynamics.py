@@ -1,0 +1,195 @@
+"""Gradient flow in function space, solved with one eigendecomposition (eqs 11, 14, 15, 20, 21)."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_course import _checks
+
+
+def square_loss_gradient(fx: Array, y: Array) -> Array:
+    """The derivative of (f - y)^2 / 2 by f, the error f - y."""
+    return fx - y
+
+
+def velocity(
+    k_x_train: Float[Array, "m n"],
+    fx_train: Float[Array, "n *out"],
+    y_train: Float[Array, "n *out"],
+    *,
+    learning_rate: float = 1.0,
+    loss_gradient: Callable[[Array, Array], Array] = square_loss_gradient,
+) -> Float[Array, "m *out"]:
+    """The time derivative of the outputs under gradient flow.
+
+    Math: df(x)/dt = -eta K(x, X_T) dl/df (f(X_T), Y_T).
+
+    Args:
+        k_x_train: kernel between any points (rows) and the training points, shape (m, n).
+        fx_train: the outputs on the training points now, shape (n,) or (n, n_out).
+        y_train: targets, shape of `fx_train`.
+        learning_rate: eta > 0.
+        loss_gradient: (fx, y) -> the derivative of the loss by the outputs, same shape.
+    Returns:
+        df/dt at the m points, shape (m,) or (m, n_out).
+    Raises:
+        ValueError: if the shapes do not match.
+    References:
+        Lecture notes, section 2.1, eqs 10-11; with a frozen kernel, eq. 14.
+    """
+    k = _checks.floats("k_x_train", k_x_train, ndim=2)
+    fx = _checks.targets("fx_train", fx_train, k.shape[1])
+    y = _checks.targets("y_train", y_train, k.shape[1])
+    _checks.shape("y_train", y, fx.shape, "One target for every output.")
+    _checks.is_callable("loss_gradient", loss_gradient)
+    return -_checks.scalar("learning_rate", learning_rate, positive=True) * k @ loss_gradient(fx, y)
+
+
+def eigenmodes(k_train_train: Float[Array, "n n"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
+    """Eigenvalues, largest first, and eigenvectors (columns) of a Gram matrix.
+
+    Math: K(X_T, X_T) = sum_i lambda_i V_i V_i^T.
+
+    Args:
+        k_train_train: symmetric matrix, shape (n, n).
+    Returns:
+        lambda, shape (n,), clipped at 0 (rounding can make a zero eigenvalue negative), and V,
+        shape (n, n), with V_i in column i.
+    Raises:
+        ValueError: if the matrix is not square, symmetric and finite, or has an eigenvalue that
+            is negative beyond rounding.
+    Example:
+        >>> eigenmodes(jnp.diag(jnp.array([1.0, 3.0])))[0].tolist()
+        [3.0, 1.0]
+    References:
+        Lecture notes, section 2.3.1, eq. 20.
+    """
+    k = _checks.symmetric("k_train_train", k_train_train)
+    eigenvalues, eigenvectors = jnp.linalg.eigh((k + k.T) / 2)
+    if not isinstance(eigenvalues, jax.core.Tracer):
+        smallest, largest = float(eigenvalues[0]), float(jnp.abs(eigenvalues).max())
+        _checks.require(
+            smallest >= -1e3 * float(jnp.finfo(k.dtype).eps) * largest,
+            "k_train_train", "be positive semi-definite",
+            f"a matrix with smallest eigenvalue {smallest:g}",
+            "A kernel's Gram matrix cannot have one; check how it was made.",
+        )  # fmt: skip
+    return jnp.maximum(eigenvalues[::-1], 0.0), eigenvectors[:, ::-1]
+
+
+class GradientFlow(NamedTuple):
+    """Training by gradient flow with a fixed kernel, solved for all times.
+
+    Fields: eigenvalues (n,), eigenvectors (n, n), learning_rate, y_train (n, *out) and
+    fx_train_0 (n, *out), the outputs at time 0.
+    """
+
+    eigenvalues: Array
+    eigenvectors: Array
+    learning_rate: float
+    y_train: Array
+    fx_train_0: Array
+
+    @property
+    def coefficients(self) -> Array:
+        """V_i . (Y_T - f_0), the initial error in each eigenmode, shape (n, *out)."""
+        return self.eigenvectors.T @ (self.y_train - self.fx_train_0)
+
+    def decay(self, t: float | Array) -> Array:
+        """exp(-eta lambda_i t), the part of each mode's error left at t; shape (*t, n)."""
+        return jnp.exp(-self._exponent(_times(t)))
+
+    def train(self, t: float | Array) -> Array:
+        """Outputs on the training points at time t (inf allowed), shape (*t, n, *out).
+
+        Math: f_t(X_T) = f_0 + (I - exp(-eta K t)) (Y_T - f_0), eq. 15.
+        """
+        learned = -jnp.expm1(-self._exponent(_times(t)))
+        return self._move(self.fx_train_0, self.eigenvectors, learned)
+
+    def test(self, t: float | Array, k_test_train: Array, fx_test_0: Array | None = None) -> Array:
+        """Outputs on other points at time t (inf allowed), shape (*t, n_test, *out).
+
+        Math: f_t(x) = f_0(x) + K(x, X_T) K^(-1) (I - exp(-eta K t)) (Y_T - f_0), from eq. 14.
+        Modes with eigenvalue 0 do not move the outputs.
+
+        Args:
+            t: times, a number or shape (T,), >= 0.
+            k_test_train: kernel between test (rows) and training points, shape (n_test, n).
+            fx_test_0: outputs on the test points at time 0; None stands for 0.
+        """
+        k = _checks.floats("k_test_train", k_test_train, ndim=2)
+        n = self.eigenvalues.shape[0]
+        _checks.shape("k_test_train", k, (None, n), "Rows are test points, columns training points.")
+        start = jnp.zeros(())
+        if fx_test_0 is not None:
+            start = _checks.targets("fx_test_0", fx_test_0, k.shape[0])
+        moving = self.eigenvalues > self.eigenvalues[0] * n * jnp.finfo(k.dtype).eps
+        scale = jnp.where(moving, 1.0 / jnp.where(moving, self.eigenvalues, 1.0), 0.0)
+        learned = -jnp.expm1(-self._exponent(_times(t)))
+        return self._move(start, k @ self.eigenvectors * scale[None, :], learned)
+
+    def loss(self, t: float | Array) -> Array:
+        """Sum over the training points of (f_t - y)^2, shape (*t,), eq. 21."""
+        squares = self.coefficients**2
+        squares = squares if squares.ndim == 1 else squares.sum(1)
+        return self.decay(t) ** 2 @ squares
+
+    def _exponent(self, t: Array) -> Array:
+        """eta lambda_i t, 0 where lambda_i = 0 even at t = inf."""
+        rate = self.learning_rate * self.eigenvalues
+        exponent = jnp.multiply.outer(t, jnp.where(rate > 0, rate, 1.0))
+        return jnp.where(jnp.broadcast_to(rate > 0, exponent.shape), exponent, 0.0)
+
+    def _move(self, start: Array, modes: Array, weights: Array) -> Array:
+        """start + sum_i weights_i coefficient_i modes_i for each time."""
+        subscripts = "mi,...i,i->...m" if self.y_train.ndim == 1 else "mi,...i,io->...mo"
+        moved = jnp.einsum(subscripts, modes, weights, self.coefficients)
+        return jnp.broadcast_to(start, moved.shape) + moved
+
+
+def gradient_flow(
+    k_train_train: Float[Array, "n n"],
+    y_train: Float[Array, "n *out"],
+    *,
+    learning_rate: float = 1.0,
+    fx_train_0: Float[Array, "n *out"] | None = None,
+) -> GradientFlow:
+    """Solve linearized training under the square loss for all times.
+
+    Args:
+        k_train_train: Gram matrix of the training inputs, shape (n, n).
+        y_train: targets, shape (n,) or (n, n_out).
+        learning_rate: eta > 0 of eq. 9; time t counts steps of gradient descent.
+        fx_train_0: the network's outputs at initialization; None stands for 0, as in the notes.
+    Returns:
+        A `GradientFlow`, with methods `train`, `test`, `loss` and `decay` of time.
+    Raises:
+        ValueError: if shapes do not match or the matrix is not symmetric and PSD.
+    Example:
+        >>> flow = gradient_flow(jnp.eye(2), jnp.array([1.0, -1.0]))
+        >>> round(float(flow.loss(1.0)), 4)  # 2 exp(-2)
+        0.2707
+    References:
+        Lee et al. (2019), eqs 9-11. Lecture notes, eqs 14, 15, 20, 21.
+    """
+    eigenvalues, eigenvectors = eigenmodes(k_train_train)
+    y = _checks.targets("y_train", y_train, eigenvalues.shape[0])
+    start = jnp.zeros_like(y)
+    if fx_train_0 is not None:
+        start = _checks.targets("fx_train_0", fx_train_0, eigenvalues.shape[0])
+        _checks.shape("fx_train_0", start, y.shape, "One output for every target.")
+    rate = _checks.scalar("learning_rate", learning_rate, positive=True)
+    return GradientFlow(eigenvalues, eigenvectors, rate, y, start)
+
+
+def _times(t: float | Array) -> Array:
+    """Check times: a number or a vector, all >= 0, inf allowed."""
+    t = jnp.asarray(t, dtype=jnp.result_type(float))
+    _checks.require(t.ndim <= 1, "t", "be a number or a vector", f"shape {t.shape}")
+    if not isinstance(t, jax.core.Tracer):
+        _checks.require(bool((t >= 0).all()), "t", "be >= 0", t, "Training starts at t = 0.")
+    return t

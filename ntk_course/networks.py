@@ -1,0 +1,204 @@
+"""Networks in the NTK parametrization: pairs (init_fn, apply_fn), fully connected and convolutional.
+
+All weights start as N(0, 1); the scale of each layer sits in the forward pass. `w_std=None` is the
+normalization of the lecture notes, eq. 12: 1 in the first layer, sqrt(c) after each activation. A
+number is neural-tangents' `W_std`, the same in every layer.
+"""
+
+from collections.abc import Callable, Sequence
+from math import asin, pi, sqrt
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ntk_course import _checks
+
+Params = Any
+
+ACTIVATIONS: dict[str, Callable] = {"relu": jax.nn.relu, "erf": jax.scipy.special.erf}
+
+# c of eq. 12: 1 / E[sigma(z)^2] for z ~ N(0, 1).
+NORMALIZATION = {"relu": 2.0, "erf": pi / (2 * asin(2 / 3))}
+
+
+class Network(NamedTuple):
+    """A network as two functions: `init_fn(key)` -> params, `apply_fn(params, x)` -> outputs."""
+
+    init_fn: Callable
+    apply_fn: Callable
+
+
+def layer_stds(activation: str, depth: int, w_std: float | None) -> tuple[float, ...]:
+    """The weight scale of each of the `depth + 1` layers: eq. 12 for None, else `w_std` everywhere.
+
+    Args:
+        activation: "relu" or "erf".
+        depth: number of hidden layers L.
+        w_std: None, or a number > 0.
+    Returns:
+        depth + 1 numbers, the first for the input layer.
+    Raises:
+        ValueError: if the activation is unknown or a number out of range.
+    References:
+        Lecture notes, section 2.2, eq. 12.
+    """
+    _checks.one_of("activation", activation, tuple(ACTIVATIONS))
+    _checks.integer("depth", depth)
+    c = NORMALIZATION[activation]
+    return _checks.stds("w_std", w_std, depth, lambda layer: sqrt(c) if layer else 1.0)
+
+
+def dense(layer: dict, a: Array, w_std: float, b_std: float) -> Array:
+    """One dense layer in the NTK parametrization: w_std W a / sqrt(d) + b_std b."""
+    z = w_std / sqrt(a.shape[-1]) * a @ layer["w"].T
+    return z + b_std * layer["b"][None, :] if b_std else z
+
+
+def fully_connected(
+    d_in: int,
+    widths: int | Sequence[int],
+    activation: str = "relu",
+    *,
+    n_out: int | None = None,
+    w_std: float | None = None,
+    b_std: float = 0.0,
+) -> Network:
+    """A fully connected network of any depth in the NTK parametrization.
+
+    Math: f(x) = W^(L+1) sqrt(c/d_L) sigma(W^(L) sqrt(c/d_(L-1)) ... sigma(W^(1) x / sqrt(d_0))).
+
+    Args:
+        d_in: dimension d_0 of the inputs.
+        widths: d_1, ..., d_L of the hidden layers.
+        activation: "relu" or "erf".
+        n_out: None for the scalar f of the notes (outputs of shape (n,)), else (n, n_out).
+        w_std: None for eq. 12's normalization, a number for neural-tangents' `W_std`.
+        b_std: neural-tangents' `b_std`; 0 (as in eq. 12) leaves the biases out.
+    Returns:
+        A `Network`; params are a list of {"w": (d_l, d_(l-1))} with "b": (d_l,) if b_std > 0.
+    Raises:
+        ValueError: if a width is no positive integer, or the activation is unknown.
+    Example:
+        >>> net = fully_connected(3, (64, 64))
+        >>> net.apply_fn(net.init_fn(jax.random.key(0)), jnp.ones((5, 3))).shape
+        (5,)
+    References:
+        Jacot et al. (2018). Lecture notes, section 2.2, eq. 12.
+    """
+    d_in, hidden = _checks.integer("d_in", d_in), _checks.widths("widths", widths)
+    outputs = 1 if n_out is None else _checks.integer("n_out", n_out)
+    stds = layer_stds(activation, len(hidden), w_std)
+    b_std = _checks.scalar("b_std", b_std)
+    sizes, sigma = (d_in, *hidden, outputs), ACTIVATIONS[activation]
+
+    def init_fn(key):
+        shapes = [
+            {"w": (m, d)} | ({"b": (m,)} if b_std else {})
+            for d, m in zip(sizes[:-1], sizes[1:], strict=True)
+        ]
+        return _normal(key, shapes)
+
+    def apply_fn(params, x: Float[Array, "n d"]) -> Array:
+        x = _checks.floats("x", x, ndim=2, fix="One row a point; flatten images first.")
+        _checks.shape("x", x, (None, d_in), f"The network was built with d_in={d_in}.")
+        z = dense(params[0], x, stds[0], b_std)
+        for layer, std in zip(params[1:], stds[1:], strict=True):
+            z = dense(layer, sigma(z), std, b_std)
+        return z[:, 0] if n_out is None else z
+
+    return Network(init_fn, apply_fn)
+
+
+def convolutional(
+    channels: int,
+    widths: int | Sequence[int],
+    activation: str = "relu",
+    *,
+    image_shape: tuple[int, int],
+    readout: str = "flatten",
+    w_std: float | None = None,
+    b_std: float = 0.0,
+) -> Network:
+    """A network of 3x3 SAME convolutions with a scalar dense readout, in the NTK parametrization.
+
+    Args:
+        channels: number of channels of the input images.
+        widths: channels of the hidden layers.
+        activation: "relu" or "erf".
+        image_shape: (height, width) of the images.
+        readout: "flatten", or "pool" for global average pooling, before the dense readout.
+        w_std: None for eq. 12's normalization, a number for neural-tangents' `W_std`.
+        b_std: neural-tangents' `b_std`; 0 leaves the biases out.
+    Returns:
+        A `Network` on images of shape (n, height, width, channels), outputs of shape (n,).
+    Raises:
+        ValueError: if a width is no positive integer, or a name is unknown.
+    References:
+        Arora et al. (2019), section 4. Lecture notes, section 2.2, eq. 12 for the scaling.
+    """
+    channels, hidden = _checks.integer("channels", channels), _checks.widths("widths", widths)
+    height, width = (_checks.integer("image_shape", side) for side in image_shape)
+    _checks.one_of("readout", readout, ("flatten", "pool"))
+    stds = layer_stds(activation, len(hidden), w_std)
+    b_std = _checks.scalar("b_std", b_std)
+    sizes, sigma = (channels, *hidden), ACTIVATIONS[activation]
+    features = hidden[-1] * (height * width if readout == "flatten" else 1)
+
+    def init_fn(key):
+        pairs = zip(sizes[:-1], sizes[1:], strict=True)
+        shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairs]
+        readout_shape = {"w": (1, features)} | ({"b": (1,)} if b_std else {})
+        return _normal(key, [*shapes, readout_shape])
+
+    def apply_fn(params, x: Float[Array, "n h w c"]) -> Array:
+        x = _checks.floats("x", x, ndim=4, fix="Images are (n, height, width, channels).")
+        _checks.shape("x", x, (None, height, width, channels), "The network expects this shape.")
+        a = x
+        for layer, std in zip(params[:-1], stds[:-1], strict=True):
+            z = jax.lax.conv_general_dilated(
+                a, layer["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
+            z = std / sqrt(9 * a.shape[-1]) * z
+            a = sigma(z + b_std * layer["b"][None, None, None, :] if b_std else z)
+        a = a.reshape(a.shape[0], -1) if readout == "flatten" else a.mean((1, 2))
+        return dense(params[-1], a, stds[-1], b_std)[:, 0]
+
+    return Network(init_fn, apply_fn)
+
+
+def twin(network: Network) -> Network:
+    """Two copies of a network that start equal; their difference is 0 at initialization.
+
+    Math: f = (g_a - g_b) / sqrt(2) with the same initial parameters, which leaves the NTK of g
+    unchanged. It is eq. 12 with its last hidden layer split into two halves.
+
+    Args:
+        network: any `Network`.
+    Returns:
+        A `Network` whose params are the pair (params_a, params_b).
+    Raises:
+        ValueError: if `network` has no callable init_fn and apply_fn.
+    References:
+        Lecture notes, section 2.2, below eq. 12.
+    """
+    init_one, apply_one = network
+    _checks.is_callable("network.init_fn", init_one)
+    _checks.is_callable("network.apply_fn", apply_one)
+
+    def init_fn(key):
+        params = init_one(key)
+        return params, jax.tree.map(jnp.copy, params)
+
+    def apply_fn(params, x):
+        return (apply_one(params[0], x) - apply_one(params[1], x)) / sqrt(2)
+
+    return Network(init_fn, apply_fn)
+
+
+def _normal(key: Array, shapes: Params) -> Params:
+    """Independent N(0, 1) entries for a tree of shapes, one key each."""
+    leaves, tree = jax.tree.flatten(shapes, is_leaf=lambda s: isinstance(s, tuple))
+    keys = jax.random.split(key, len(leaves))
+    return tree.unflatten([jax.random.normal(k, s) for k, s in zip(keys, leaves, strict=True)])
