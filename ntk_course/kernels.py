@@ -438,9 +438,15 @@ def _from_distance(p: Array, q: Array, distance: Array) -> _Pairs:
 
 def _convolve(pairs: _Pairs, w_std: float, b_std: float) -> _Pairs:
     """A 3x3 SAME convolution: covariances and squared distances are averaged over windows."""
-    p, q = (_sqrt(w_std**2 * _window_mean(z**2) + b_std**2) for z in (pairs.p, pairs.q))
+    norms, alone = [], 0.0
+    for z in (pairs.p, pairs.q):
+        mean = _window_mean(z**2)
+        norms.append(_sqrt(w_std**2 * mean + b_std**2))
+        # Where one window sticks out of its image and the other does not, what it misses.
+        both = jnp.broadcast_to(z**2, (*z.shape[:2], *pairs.chord.shape[2:]))
+        alone = alone + (mean - _window_mean(both))
     distance = (pairs.p - pairs.q) ** 2 + pairs.p * pairs.q * pairs.chord
-    return _from_distance(p, q, w_std**2 * _window_mean(distance))
+    return _from_distance(*norms, w_std**2 * (_window_mean(distance) + alone))
 
 
 def _window_mean(k: Array) -> Array:
