@@ -1,0 +1,63 @@
+# The course's commands; `make help` lists them. Everything is installed into .venv.
+SHELL := /bin/sh
+PYTHON ?= python3
+COLAB ?= ../shared/colab/colab-2026-08-gpu.txt
+COLAB_PYTHON ?= $(PYTHON)
+PORT ?= 8000
+BRANCH ?= main
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+HTML := _build/html
+CODE := ntk_course tests benchmarks book
+
+.DEFAULT_GOAL := help
+.PHONY: help book test notebooks serve lint bench colab-test configure clean
+
+help:  ## list these targets
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+$(STAMP): requirements.txt pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { echo '`PYTHON` must name a Python; got PYTHON=$(PYTHON). Install Python 3.11 or newer, or call make PYTHON=/path/to/python.'; exit 1; }
+	@"$(PYTHON)" -c 'import sys; v = "%d.%d" % sys.version_info[:2]; sys.version_info >= (3, 11) or sys.exit("`PYTHON` must be 3.11 or newer; got %s. Call make PYTHON=/path/to/python3.11." % v)'
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo '`$(PYTHON)` must have the modules venv and ensurepip; got none. On Debian: apt-get install python3-venv.'; exit 1; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	$(BIN)/python -m pip install --quiet --no-deps neural-tangents==0.6.5
+	$(BIN)/python -m pip install --quiet --no-deps -e .
+	@touch $(STAMP)
+
+book: $(STAMP)  ## execute the lectures and build the HTML (no network but the package index)
+	$(BIN)/python book/tools/lectures.py execute
+	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml -W -n --keep-going
+	@$(BIN)/python book/tools/lectures.py page
+
+notebooks: $(STAMP)  ## write lectures/*.ipynb from the lectures/*.md, executed
+	$(BIN)/python book/tools/lectures.py execute
+	$(BIN)/python book/tools/lectures.py export
+
+lint: $(STAMP)  ## ruff, rules and format
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/ruff format --check $(CODE)
+
+test: lint  ## everything: lint, unit tests, every notebook, the built book in a browser
+	$(BIN)/python -m pytest tests -n 2 -m "not browser and not book"
+	$(BIN)/python -m pytest -c book/tools/nbval.ini --nbval-lax lectures -n 2 --dist loadscope
+	$(MAKE) book
+	$(BIN)/python -m pytest tests -m "browser or book"
+
+serve: book  ## build the book and serve it on http://localhost:$(PORT)
+	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
+
+bench: $(STAMP)  ## the kernels side by side with neural-tangents
+	$(BIN)/python -m benchmarks
+
+colab-test: $(STAMP)  ## run every notebook from an empty folder under Colab's versions: COLAB=list.txt
+	$(BIN)/python book/tools/colab.py --list "$(COLAB)" --python "$(COLAB_PYTHON)"
+
+configure: $(STAMP)  ## set the repository everywhere: REPO=https://github.com/owner/name [BRANCH=main]
+	$(BIN)/python book/tools/configure.py "$(REPO)" "$(BRANCH)"
+
+clean:  ## remove the built book, its cache and the environments
+	rm -rf _build $(VENV) .venv-colab build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,28 @@
+"""Sphinx extension: citations in round brackets, as the notebooks write them."""
+
+from dataclasses import dataclass, field
+
+from sphinxcontrib.bibtex.plugin import register_plugin
+from sphinxcontrib.bibtex.style.referencing import BracketStyle
+from sphinxcontrib.bibtex.style.referencing.author_year import AuthorYearReferenceStyle
+
+
+def _round() -> BracketStyle:
+    return BracketStyle(left="(", right=")")
+
+
+@dataclass
+class RoundStyle(AuthorYearReferenceStyle):
+    """Author and year between round brackets."""
+
+    bracket_parenthetical: BracketStyle = field(default_factory=_round)
+    bracket_textual: BracketStyle = field(default_factory=_round)
+    bracket_author: BracketStyle = field(default_factory=_round)
+    bracket_label: BracketStyle = field(default_factory=_round)
+    bracket_year: BracketStyle = field(default_factory=_round)
+
+
+def setup(app) -> dict[str, bool]:
+    """Register with sphinxcontrib-bibtex."""
+    register_plugin("sphinxcontrib.bibtex.style.referencing", "author_year_round", RoundStyle)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

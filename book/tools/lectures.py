@@ -1,0 +1,149 @@
+"""Executes the lectures, each once, and writes them as notebooks.
+
+    python book/tools/lectures.py execute   # fill the cache that the book is built from
+    python book/tools/lectures.py export    # write lectures/*.ipynb from the cache
+    python book/tools/lectures.py page      # print the page to open
+"""
+
+import hashlib
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import nbformat
+from export import ROOT, ExportError, export, read_lecture
+from jupyter_cache import get_cache
+from jupyter_cache.base import CacheBundleIn
+from nbclient import NotebookClient
+from nbclient.exceptions import CellExecutionError, CellTimeoutError
+
+LECTURES = ROOT / "lectures"
+CACHE = ROOT / "_build" / ".jupyter_cache"
+FINGERPRINT = ROOT / "_build" / "package.sha256"
+BIBLIOGRAPHY = ROOT / "book" / "references.bib"
+SLOW = 45.0  # seconds a lecture may take
+CELL_TIMEOUT = 120
+
+
+def sources() -> list[Path]:
+    """The lectures, in order."""
+    return sorted(LECTURES.glob("[0-9][0-9]_*.md"))
+
+
+def package_fingerprint() -> str:
+    """A hash of all that a lecture's outputs depend on beside its own cells."""
+    digest = hashlib.sha256(sys.version.encode())
+    files = [p for p in (ROOT / "ntk_course").rglob("*") if p.suffix in {".py", ".js", ".css"}]
+    for path in [ROOT / "requirements.txt", *sorted(files)]:
+        digest.update(str(path.relative_to(ROOT)).encode())
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def open_cache():
+    """The cache of executed lectures, emptied if the package has changed since it was filled."""
+    cache, fingerprint = get_cache(str(CACHE)), package_fingerprint()
+    stored = FINGERPRINT.read_text() if FINGERPRINT.exists() else None
+    if stored != fingerprint:
+        cache.clear_cache()
+        FINGERPRINT.parent.mkdir(parents=True, exist_ok=True)
+        FINGERPRINT.write_text(fingerprint)
+    return cache
+
+
+def run_lecture(path: Path, notebook) -> str | None:
+    """Execute the notebook in place, in an empty folder; return what went wrong, if anything."""
+    with tempfile.TemporaryDirectory() as folder:
+        client = NotebookClient(
+            notebook,
+            timeout=CELL_TIMEOUT,
+            kernel_name="python3",
+            record_timing=False,  # it would change the cells' metadata, and with it the cache's key
+            extra_arguments=["--IPKernelApp.log_level=40"],
+            resources={"metadata": {"path": folder}},
+        )
+        try:
+            client.execute()
+        except (CellExecutionError, CellTimeoutError) as error:
+            number = sum(c.get("execution_count") is not None for c in notebook.cells)
+            return f"{path.name}, code cell {number}:\n{error}"
+    return None
+
+
+def execute() -> int:
+    """Execute every lecture that the cache does not hold; report times and failures."""
+    os.environ["NTK_COURSE_STATIC"] = "1"
+    cache, failures, total = open_cache(), [], 0.0
+    for path in sources():
+        notebook = read_lecture(path)
+        try:
+            record = cache.match_cache_notebook(notebook)
+        except KeyError:
+            record = None
+        if record is not None:
+            print(f"  {path.name:40} cached ({record.data['execution_seconds']:.1f} s when executed)")
+            continue
+        start = time.perf_counter()
+        failure = run_lecture(path, notebook)
+        seconds = time.perf_counter() - start
+        total += seconds
+        note = f"  (slow: more than {SLOW:.0f} s)" if seconds > SLOW else ""
+        print(f"  {path.name:40} {'FAILED' if failure else f'{seconds:.1f} s'}{note}", flush=True)
+        if failure:
+            failures.append(failure)
+            continue
+        bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    print(f"  {len(sources())} lectures, {total:.1f} s of execution")
+    for failure in failures:
+        print(f"\n{failure}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
+    """The exported notebook with the outputs of the cached execution."""
+    _, outputs = cache.merge_match_into_notebook(read_lecture(path))
+    done = iter([cell for cell in outputs.cells if cell.cell_type == "code"])
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            run = next(done)
+            cell.execution_count, cell.outputs = run.execution_count, run.outputs
+    return notebook
+
+
+def write_notebooks() -> int:
+    """Write `lectures/*.ipynb`, and remove those whose lecture is gone."""
+    cache = open_cache()
+    notebooks = export(sources(), BIBLIOGRAPHY)
+    for path, notebook in notebooks.items():
+        target = path.with_suffix(".ipynb")
+        text = nbformat.writes(executed(path, notebook, cache), indent=1, sort_keys=True)
+        target.write_text(text.rstrip("\n") + "\n", encoding="utf8")
+        print(f"  {target.relative_to(ROOT)}")
+    for stale in set(LECTURES.glob("*.ipynb")) - {path.with_suffix(".ipynb") for path in notebooks}:
+        stale.unlink()
+    return 0
+
+
+def print_page() -> int:
+    """Print the address of the built book's first page."""
+    page = ROOT / "_build" / "html" / "index.html"
+    print(f"\nThe book is built. Open {page.as_uri()}")
+    return 0
+
+
+def main(arguments: list[str]) -> int:
+    """Run one command."""
+    commands = {"execute": execute, "export": write_notebooks, "page": print_page}
+    if len(arguments) != 1 or arguments[0] not in commands:
+        sys.exit(__doc__)
+    try:
+        return commands[arguments[0]]()
+    except ExportError as error:
+        sys.exit(f"error: {error}")
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
