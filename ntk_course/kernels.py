@@ -7,7 +7,7 @@ lose its digits where two points nearly coincide, so float32 suffices and gradie
 
 from collections.abc import Callable
 from functools import partial
-from math import pi, prod
+from math import pi
 from typing import NamedTuple
 
 import jax
@@ -33,10 +33,6 @@ class _Pairs(NamedTuple):
     q: Array
     chord: Array
 
-    def covariance(self) -> Array:
-        """The inner product p q cos(theta)."""
-        return self.p * self.q * (1.0 - self.chord / 2)
-
 
 def kappa_0(u: Float[Array, "..."]) -> Float[Array, "..."]:
     """The arc-cosine kernel of order 0: how often two ReLU inputs are active together.
@@ -56,7 +52,7 @@ def kappa_0(u: Float[Array, "..."]) -> Float[Array, "..."]:
         Cho and Saul (2009). Lecture notes, section 2.2, eq. 17 for ReLU.
     """
     u = _checks.floats("u", u, ndim=range(7))
-    return _kappa_0(_angle(2.0 * (1.0 - u)))
+    return _arc_cosine(2.0 * (1.0 - u))[0]
 
 
 def kappa_1(u: Float[Array, "..."]) -> Float[Array, "..."]:
@@ -74,7 +70,7 @@ def kappa_1(u: Float[Array, "..."]) -> Float[Array, "..."]:
         Cho and Saul (2009). Lecture notes, section 2.2, eq. 17 for ReLU.
     """
     u = _checks.floats("u", u, ndim=range(7))
-    return 1.0 - _one_minus_kappa_1(2.0 * (1.0 - u))
+    return 1.0 - _arc_cosine(2.0 * (1.0 - u))[1]
 
 
 def fully_connected(
@@ -118,15 +114,15 @@ def fully_connected(
 
     def compute(which: str, x1: Array, x2: Array) -> Array:
         pairs = _input_pairs(x1, x2, stds[0], b_std, precise)
-        nngp = ntk = pairs.covariance()
+        nngp = ntk = _covariance(pairs)
         for std in stds[1:]:
             pairs, derivative = _NONLINEARITIES[activation](pairs)
             pairs = _dense(pairs, std, b_std)
-            nngp = pairs.covariance()
+            nngp = _covariance(pairs)
             ntk = nngp + std**2 * derivative * ntk
         return nngp if which == "nngp" else ntk
 
-    return _kernel(compute, ndim=2)
+    return _kernel(compute, ndim=2, numbers_per_pair=lambda _: 6)
 
 
 def convolutional(
@@ -162,17 +158,21 @@ def convolutional(
 
     def compute(which: str, x1: Array, x2: Array) -> Array:
         pairs = _convolve(_pixel_pairs(x1, x2, pool), stds[0], b_std)
-        ntk = pairs.covariance()
+        ntk = _covariance(pairs)
         for std in stds[1:-1]:
             pairs, derivative = _NONLINEARITIES[activation](pairs)
             pairs = _convolve(pairs, std, b_std)
-            ntk = pairs.covariance() + std**2 * _window_mean(derivative * ntk)
+            ntk = _covariance(pairs) + std**2 * _window_mean(derivative * ntk)
         pairs, derivative = _NONLINEARITIES[activation](pairs)
-        axes = tuple(range(2, pairs.chord.ndim))
-        nngp = stds[-1] ** 2 * pairs.covariance().mean(axes) + b_std**2
+        axes = tuple(range(pairs.chord.ndim - 2))
+        nngp = stds[-1] ** 2 * _covariance(pairs).mean(axes) + b_std**2
         return nngp if which == "nngp" else nngp + stds[-1] ** 2 * (derivative * ntk).mean(axes)
 
-    return _kernel(compute, ndim=4)
+    def numbers_per_pair(image_shape: tuple) -> int:
+        return 10 * (image_shape[0] * image_shape[1]) ** (2 if pool else 1)
+
+    # Compiled stage by stage: in one piece, XLA on CPUs recomputes each stage inside the next.
+    return _kernel(compute, ndim=4, numbers_per_pair=numbers_per_pair, whole=False)
 
 
 def gram(
@@ -206,13 +206,15 @@ def gram(
     symmetric = x2 is None
     x1 = _checks.floats("x1", x1, ndim=range(1, 6))
     x1, x2 = _checks.pair(x1, x2, ndim=x1.ndim)
-    block_fn = _jitted(kernel_fn)
-    out = jax.eval_shape(block_fn, x1[:1], x2[:1])
+    out = jax.eval_shape(kernel_fn, x1[:1], x2[:1])
     rule = "return a matrix (n1, n2)"
     _checks.require(out.shape == (1, 1), "kernel_fn", rule, f"shape {out.shape} for (1, 1)")
     n1, n2 = len(x1), len(x2)
-    size = _block_size(block_fn, x1, n1, n2, block_size)
-    _forecast(block_fn, x1, (n1, n2), size, out.dtype.itemsize, memory_limit)
+    numbers_per_pair = getattr(kernel_fn, "numbers_per_pair", lambda _: 6)
+    per_pair = numbers_per_pair(x1.shape[1:]) * out.dtype.itemsize
+    size = _block_size(per_pair, n1, n2, block_size)
+    needed = n1 * n2 * out.dtype.itemsize + 2 * size**2 * per_pair
+    _forecast(needed, (n1, n2), size, memory_limit)
 
     starts1, starts2 = range(0, n1, size), range(0, n2, size)
     blocks = [(i, j) for i in starts1 for j in starts2 if not symmetric or j >= i]
@@ -222,7 +224,7 @@ def gram(
     pending = None
     for i, j in [*tqdm(blocks, desc="kernel blocks", disable=not show), (None, None)]:
         # While one block is copied to the host, the next is computed.
-        running = None if i is None else (i, j, block_fn(rows1(i), rows2(j)))
+        running = None if i is None else (i, j, kernel_fn(rows1(i), rows2(j)))
         if pending is not None:
             _store(result, *pending, symmetric)
         pending = running
@@ -251,38 +253,16 @@ def _rows(x: Array, size: int) -> Callable[[int], Array]:
     return rows
 
 
-_COMPILED: dict = {}
-
-
-def _jitted(fn: Callable) -> Callable:
-    """`jax.jit(fn)`, unless it is jitted already."""
-    return fn if hasattr(fn, "lower") else jax.jit(fn)
-
-
-def _workspace(block_fn: Callable, x: Array, size: int) -> int:
-    """Bytes that one block of size x size needs beside its result, as XLA counts them."""
-    shape = jax.ShapeDtypeStruct((size, *x.shape[1:]), x.dtype)
-    key = (block_fn, shape.shape, str(shape.dtype))
-    if key not in _COMPILED:
-        analysis = block_fn.lower(shape, shape).compile().memory_analysis()
-        _COMPILED[key] = 0 if analysis is None else int(analysis.temp_size_in_bytes)
-    return _COMPILED[key]
-
-
-def _block_size(block_fn: Callable, x: Array, n1: int, n2: int, wanted: int | None) -> int:
-    """The rows of a block: as wanted, else the most whose workspace stays near 128 MB."""
+def _block_size(per_pair: int, n1: int, n2: int, wanted: int | None) -> int:
+    """The rows of a block: as wanted, else at most 512 and the most whose work stays near 128 MB."""
     longest = max(n1, n2)
     if wanted is not None:
         return min(_checks.integer("block_size", wanted), longest)
-    a_pair = max(_workspace(block_fn, x, 4) / 16, 4 * x.dtype.itemsize) if x.ndim > 2 else 128
-    return min(longest, max(1, int((2**27 / a_pair) ** 0.5)))
+    return min(longest, 512, max(1, int((2**27 / per_pair) ** 0.5)))
 
 
-def _forecast(
-    block_fn: Callable, x: Array, shape: tuple, size: int, itemsize: int, limit: float | None
-) -> None:
+def _forecast(needed: int, shape: tuple, size: int, limit: float | None) -> None:
     """Raise before the work if result and blocks will not fit."""
-    needed = prod(shape) * itemsize + 3 * size**2 * itemsize + _workspace(block_fn, x, size)
     limit = _free_memory() if limit is None else _checks.scalar("memory_limit", limit)
     if limit is not None and needed > limit:
         raise MemoryError(
@@ -302,22 +282,37 @@ def _free_memory() -> int | None:
         return None
 
 
-def _kernel(compute: Callable, *, ndim: int) -> Kernel:
-    """Wrap `compute(which, x1, x2)` in input checks and compilation."""
+def _kernel(
+    compute: Callable, *, ndim: int, numbers_per_pair: Callable, whole: bool = True
+) -> Kernel:
+    """Wrap `compute(which, x1, x2)` in input checks; compile it as a whole, or leave its stages."""
 
     def public(which: str) -> Callable:
-        compiled = jax.jit(partial(compute, which))
+        inner = jax.jit(partial(compute, which)) if whole else partial(compute, which)
 
         def kernel_fn(x1: Array, x2: Array | None = None) -> Array:
-            return compiled(*_checks.pair(x1, x2, ndim=ndim))
+            return inner(*_checks.pair(x1, x2, ndim=ndim))
 
         kernel_fn.__name__ = which
+        kernel_fn.numbers_per_pair = numbers_per_pair
         return kernel_fn
 
     return Kernel(public("nngp"), public("ntk"))
 
 
 # --- one layer of a kernel ---------------------------------------------------------------------
+
+
+@jax.jit
+def _covariance(pairs: _Pairs) -> Array:
+    """The inner product p q cos(theta)."""
+    return pairs.p * pairs.q * (1.0 - pairs.chord / 2)
+
+
+@jax.jit
+def _distance(pairs: _Pairs, scale: float) -> Array:
+    """The squared distance |h1 - h2|^2, times a scale."""
+    return scale * ((pairs.p - pairs.q) ** 2 + pairs.p * pairs.q * pairs.chord)
 
 
 def _dense(pairs: _Pairs, w_std: float, b_std: float) -> _Pairs:
@@ -334,17 +329,18 @@ def _dense(pairs: _Pairs, w_std: float, b_std: float) -> _Pairs:
 def _relu(pairs: _Pairs) -> tuple[_Pairs, Array]:
     """After a ReLU: the pairs, and E[sigma' sigma']."""
     half = np.sqrt(0.5).astype(pairs.chord.dtype)
-    chord = 2.0 * _one_minus_kappa_1(pairs.chord)
-    return _Pairs(half * pairs.p, half * pairs.q, chord), _kappa_0(_angle(pairs.chord)) / 2
+    kappa_0, rest = _arc_cosine(pairs.chord)
+    return _Pairs(half * pairs.p, half * pairs.q, 2.0 * rest), kappa_0 / 2
 
 
+@jax.jit
 def _erf(pairs: _Pairs) -> tuple[_Pairs, Array]:
     """After an erf: the pairs, and E[sigma' sigma'] (Williams, 1997)."""
 
     def norm(p: Array) -> Array:
         return _sqrt(2 / pi * jnp.arctan2(2 * p**2, jnp.sqrt(1 + 4 * p**2)))
 
-    p, q, k12 = pairs.p, pairs.q, pairs.covariance()
+    p, q, k12 = pairs.p, pairs.q, _covariance(pairs)
     sine2 = pairs.chord * (1.0 - pairs.chord / 4)
     root = jnp.sqrt(1 + 2 * p**2 + 2 * q**2 + 4 * (p * q) ** 2 * sine2)
     k12, p, q = 2 / pi * jnp.arctan2(2 * k12, root), norm(p), norm(q)
@@ -354,27 +350,35 @@ def _erf(pairs: _Pairs) -> tuple[_Pairs, Array]:
 _NONLINEARITIES = {"relu": _relu, "erf": _erf}
 
 
-def _angle(chord: Array) -> Array:
-    """theta = 2 arctan(chord / sqrt(4 - chord^2)) from the squared chord; gradient 0 at the ends."""
-    return 2.0 * jnp.arctan2(_sqrt(chord), _sqrt(4.0 - chord))
-
-
-def _kappa_0(theta: Array) -> Array:
-    return 1.0 - theta / pi
-
-
 @jax.custom_jvp
-def _one_minus_kappa_1(chord: Array) -> Array:
-    """1 - kappa_1 without cancellation; its derivative by the squared chord is kappa_0 / 2."""
+def _arc_cosine(chord: Array) -> tuple[Array, Array]:
+    """kappa_0 and 1 - kappa_1 of a squared chord, the latter without cancellation."""
     theta = _angle(chord)
-    sine = _sqrt(chord) * _sqrt(4.0 - chord) / 2
-    return (pi * chord / 2 - (sine - theta * (1.0 - chord / 2))) / pi
+    return 1.0 - theta / pi, _rest(chord, theta)
 
 
-@_one_minus_kappa_1.defjvp
-def _one_minus_kappa_1_jvp(primals: tuple, tangents: tuple) -> tuple[Array, Array]:
+@jax.jit
+def _angle(chord: Array) -> Array:
+    """theta from the squared chord: tan^2(theta / 2) = chord / (4 - chord)."""
+    chord = jnp.clip(chord, 0.0, 4.0)
+    return 2.0 * jnp.arctan(jnp.sqrt(chord / (4.0 - chord)))
+
+
+@jax.jit
+def _rest(chord: Array, theta: Array) -> Array:
+    """1 - kappa_1 = (1 - cos theta) - (sin theta - theta cos theta) / pi."""
+    sine = _sqrt(chord * (4.0 - chord)) / 2
+    return chord / 2 - (sine - theta * (1.0 - chord / 2)) / pi
+
+
+@_arc_cosine.defjvp
+def _arc_cosine_jvp(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
+    """d kappa_0 = -dtheta / pi, set to 0 where it is infinite; d (1 - kappa_1) = kappa_0 / 2."""
     (chord,), (direction,) = primals, tangents
-    return _one_minus_kappa_1(chord), _kappa_0(_angle(chord)) / 2 * direction
+    kappa_0, rest = _arc_cosine(chord)
+    sine = _sqrt(chord * (4.0 - chord))
+    slope = jnp.where(sine > 0, -1 / pi / jnp.where(sine > 0, sine, 1.0), 0.0)
+    return (kappa_0, rest), (slope * direction, kappa_0 / 2 * direction)
 
 
 def _sqrt(x: Array) -> Array:
@@ -419,20 +423,26 @@ def _row_hash(x: Array) -> Array:
     return ((bits ^ (bits >> 15)) * weights[None, :]).sum(1, dtype=unsigned)
 
 
+@partial(jax.jit, static_argnums=2)
 def _pixel_pairs(x1: Array, x2: Array, pool: bool) -> _Pairs:
-    """Pairs of pixels, vectors of channels: (n1, n2, h, w) or, for pooling, (n1, n2, h, w, h, w)."""
-    a, b = x1[:, None], x2[None, :]
+    """Pairs of pixels, vectors of channels: (h, w, n1, n2) or, for pooling, (h, w, h, w, n1, n2).
+
+    Images come last: then a shift by a pixel moves whole rows of memory, several times faster.
+    """
+    a, b = (jnp.moveaxis(x, 0, -1) for x in (x1, x2))  # (h, w, channels, n)
+    a, b = a[..., :, None], b[..., None, :]
     if pool:
-        a, b = a[:, :, :, :, None, None], b[:, :, None, None]
+        a, b = a[:, :, None, None], b[None, None]
     channels = x1.shape[-1]
-    p, q = (_sqrt((z**2).sum(-1) / channels) for z in (a, b))
-    return _from_distance(p, q, ((a - b) ** 2).sum(-1) / channels)
+    p, q = (_sqrt((z**2).sum(-3) / channels) for z in (a, b))
+    return _from_distance(p, q, ((a - b) ** 2).sum(-3) / channels)
 
 
-def _from_distance(p: Array, q: Array, distance: Array) -> _Pairs:
-    """Pairs from their squared distance |h1 - h2|^2."""
+@jax.jit
+def _from_distance(p: Array, q: Array, distance: Array, more: Array | float = 0.0) -> _Pairs:
+    """Pairs from their squared distance |h1 - h2|^2, given as a sum of two parts."""
     nonzero = p * q > 0
-    chord = (distance - (p - q) ** 2) / jnp.where(nonzero, p * q, 1.0)
+    chord = (distance + more - (p - q) ** 2) / jnp.where(nonzero, p * q, 1.0)
     return _Pairs(p, q, jnp.where(nonzero, jnp.maximum(chord, 0.0), 0.0))
 
 
@@ -443,20 +453,19 @@ def _convolve(pairs: _Pairs, w_std: float, b_std: float) -> _Pairs:
         mean = _window_mean(z**2)
         norms.append(_sqrt(w_std**2 * mean + b_std**2))
         # Where one window sticks out of its image and the other does not, what it misses.
-        both = jnp.broadcast_to(z**2, (*z.shape[:2], *pairs.chord.shape[2:]))
+        both = jnp.broadcast_to(z**2, (*pairs.chord.shape[:-2], *z.shape[-2:]))
         alone = alone + (mean - _window_mean(both))
-    distance = (pairs.p - pairs.q) ** 2 + pairs.p * pairs.q * pairs.chord
-    return _from_distance(*norms, w_std**2 * (_window_mean(distance) + alone))
+    return _from_distance(*norms, _window_mean(_distance(pairs, w_std**2)), w_std**2 * alone)
 
 
+@jax.jit
 def _window_mean(k: Array) -> Array:
     """The mean over 3x3 windows, zero outside; pairs of pixels (h, w, h', w') move together.
 
     An axis of length 1 belongs to the other image and stays. Rows are added first, then columns.
     """
-    rows = [axis for axis in range(2, k.ndim, 2) if k.shape[axis] > 1]
-    columns = [axis for axis in range(3, k.ndim, 2) if k.shape[axis] > 1]
-    for axes in (rows, columns):
+    for first in (0, 1):
+        axes = [axis for axis in range(first, k.ndim - 2, 2) if k.shape[axis] > 1]
         k = k + _shift(k, axes, 1) + _shift(k, axes, -1)
     return k / 9
 
