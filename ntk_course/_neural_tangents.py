@@ -51,7 +51,9 @@ def _supply_core_names() -> None:
         with suppress(AttributeError):
             getattr(jax.core, name)
             continue
-        setattr(jax.core, name, getattr(private, name, None) or getattr(jax.extend.core, name, object))
+        setattr(
+            jax.core, name, getattr(private, name, None) or getattr(jax.extend.core, name, object)
+        )
 
     @contextmanager
     def eval_context():

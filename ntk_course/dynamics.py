@@ -48,7 +48,9 @@ def velocity(
     return -_checks.scalar("learning_rate", learning_rate, positive=True) * k @ loss_gradient(fx, y)
 
 
-def eigenmodes(k_train_train: Float[Array, "n n"]) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
+def eigenmodes(
+    k_train_train: Float[Array, "n n"],
+) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
     """Eigenvalues, largest first, and eigenvectors (columns) of a Gram matrix.
 
     Math: K(X_T, X_T) = sum_i lambda_i V_i V_i^T.
@@ -123,7 +125,9 @@ class GradientFlow(NamedTuple):
         """
         k = _checks.floats("k_test_train", k_test_train, ndim=2)
         n = self.eigenvalues.shape[0]
-        _checks.shape("k_test_train", k, (None, n), "Rows are test points, columns training points.")
+        _checks.shape(
+            "k_test_train", k, (None, n), "Rows are test points, columns training points."
+        )
         start = jnp.zeros(())
         if fx_test_0 is not None:
             start = _checks.targets("fx_test_0", fx_test_0, k.shape[0])

@@ -403,7 +403,9 @@ def _input_pairs(x1: Array, x2: Array, w_std: float, b_std: float, precise: bool
     norms = [_sqrt((scale * x) ** 2 @ jnp.ones(x.shape[1], x.dtype)) for x in (x1, x2)]
     p, q = norms[0][:, None], norms[1][None, :]
     if precise:
-        units = [x / jnp.where(n > 0, n, 1.0)[:, None] for x, n in zip((x1, x2), norms, strict=True)]
+        units = [
+            x / jnp.where(n > 0, n, 1.0)[:, None] for x, n in zip((x1, x2), norms, strict=True)
+        ]
         chord = scale**2 * ((units[0][:, None, :] - units[1][None, :, :]) ** 2).sum(-1)
         chord = jnp.where(p * q > 0, chord, 0.0)
     else:

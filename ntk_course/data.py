@@ -1,0 +1,208 @@
+"""Images: scikit-learn's digits inside, MNIST and CIFAR-10 on demand."""
+
+import gzip
+import pickle
+import tarfile
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import pooch
+from jaxtyping import Array, Float, Int
+from sklearn.datasets import load_digits
+
+from ntk_course import _checks
+
+
+class Dataset(NamedTuple):
+    """Images in [0, 1], float32 (n, height, width, channels), and labels, int (n,)."""
+
+    name: str
+    x_train: np.ndarray
+    y_train: np.ndarray
+    x_test: np.ndarray
+    y_test: np.ndarray
+    classes: tuple[str, ...]
+
+
+_DIGITS = tuple(map(str, range(10)))
+_CIFAR = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+# Name -> (mirrors, {file: hash}); every file is checked before it is read.
+_SOURCES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
+    "mnist": (
+        (
+            "https://ossci-datasets.s3.amazonaws.com/mnist/",
+            "https://storage.googleapis.com/cvdf-datasets/mnist/",
+        ),
+        {
+            "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
+            "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
+            "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
+            "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
+        },
+    ),
+    "cifar10": (
+        ("https://www.cs.toronto.edu/~kriz/",),
+        {"cifar-10-python.tar.gz": "md5:c58f30108f718f92721af3b95e74349a"},
+    ),
+}
+
+
+def load(
+    name: str = "digits",
+    *,
+    n_train: int | None = None,
+    n_test: int | None = None,
+    seed: int = 0,
+    cache_dir: str | Path | None = None,
+) -> Dataset:
+    """Load a data set; without a network, say so and give the embedded digits.
+
+    Files are downloaded once, with a progress bar, checked by hash and kept in a cache.
+
+    Args:
+        name: "digits" (8x8, 1297 train and 500 test images, no download), "mnist" or "cifar10".
+        n_train: how many training images, drawn at random; None for all.
+        n_test: how many test images, drawn at random; None for all.
+        seed: of the draws, and of the split of the digits.
+        cache_dir: where files are kept; None for the system's cache folder.
+    Returns:
+        A `Dataset`; look at its `name` to see which one came.
+    Raises:
+        ValueError: if the name is unknown or more images are asked for than there are.
+    Example:
+        >>> load("digits").x_train.shape
+        (1297, 8, 8, 1)
+    References:
+        LeCun et al. (1998); Krizhevsky (2009); Alpaydin and Kaynak (1998), UCI digits.
+    """
+    _checks.one_of("name", name, ("digits", *_SOURCES))
+    rng = np.random.default_rng(_checks.integer("seed", seed, least=0))
+    if name != "digits":
+        try:
+            data = _READERS[name](_fetch(name, cache_dir))
+        except (OSError, ValueError) as error:
+            warnings.warn(
+                f"`{name}` could not be downloaded ({type(error).__name__}: {error}). Going on with "
+                "the embedded digits; call again when there is a network, or put the files into "
+                f"{_cache(cache_dir)}.",
+                stacklevel=2,
+            )
+            return load("digits", seed=seed)
+    else:
+        data = _read_digits(rng)
+    x_train, y_train = _draw(rng, "n_train", n_train, data.x_train, data.y_train)
+    x_test, y_test = _draw(rng, "n_test", n_test, data.x_test, data.y_test)
+    return Dataset(data.name, x_train, y_train, x_test, y_test, data.classes)
+
+
+def flatten(x: Float[Array, "n *shape"]) -> Float[Array, "n d"]:
+    """Images as rows, (n, height, width, channels) -> (n, d)."""
+    return x.reshape(len(x), -1)
+
+
+def one_hot(
+    labels: Int[Array, " n"], num_classes: int = 10, *, centred: bool = True
+) -> Float[np.ndarray, "n c"]:
+    """Regression targets of class labels.
+
+    Math: 1[c = label] - 1/C, or without the shift.
+
+    Args:
+        labels: integers in 0..C-1, shape (n,).
+        num_classes: C.
+        centred: subtract 1/C, so that targets sum to 0.
+    Returns:
+        Targets, float32, shape (n, C).
+    Raises:
+        ValueError: if a label is out of range.
+    References:
+        Nguyen et al. (2021), section 4.
+    """
+    labels, c = np.asarray(labels), _checks.integer("num_classes", num_classes)
+    known = labels.ndim == 1 and labels.size > 0 and np.isin(labels, np.arange(c)).all()
+    _checks.require(bool(known), "labels", f"be a vector of integers in 0..{c - 1}", labels)
+    return np.eye(c, dtype=np.float32)[labels] - np.float32(centred / c)
+
+
+def _cache(cache_dir: str | Path | None) -> Path:
+    return Path(cache_dir) if cache_dir else pooch.os_cache("ntk-course")
+
+
+def _fetch(name: str, cache_dir: str | Path | None) -> list[Path]:
+    """The paths of a data set's files, from the cache or the first mirror that answers."""
+    mirrors, registry = _SOURCES[name]
+    paths = []
+    for file, known_hash in registry.items():
+        for mirror in mirrors:
+            try:
+                path = pooch.retrieve(
+                    mirror + file,
+                    known_hash,
+                    fname=file,
+                    path=_cache(cache_dir) / name,
+                    downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
+                )
+            except (OSError, ValueError):
+                if mirror == mirrors[-1]:
+                    raise
+            else:
+                paths.append(Path(path))
+                break
+    return paths
+
+
+def _read_digits(rng: np.random.Generator) -> Dataset:
+    images, labels = load_digits(return_X_y=True)
+    order = rng.permutation(len(labels))
+    x = (images[order] / 16).astype(np.float32).reshape(-1, 8, 8, 1)
+    y = labels[order]
+    return Dataset("digits", x[:1297], y[:1297], x[1297:], y[1297:], _DIGITS)
+
+
+def _read_idx(path: Path) -> np.ndarray:
+    """An IDX file: two zero bytes, type, number of axes, the axes (big-endian), the bytes."""
+    with gzip.open(path) as file:
+        raw = file.read()
+    shape = np.frombuffer(raw, ">i4", count=raw[3], offset=4)
+    return np.frombuffer(raw, np.uint8, offset=4 + 4 * raw[3]).reshape(shape)
+
+
+def _read_mnist(paths: list[Path]) -> Dataset:
+    x_train, y_train, x_test, y_test = map(_read_idx, paths)
+    x_train, x_test = (_unit(x[..., None]) for x in (x_train, x_test))
+    return Dataset("mnist", x_train, y_train.astype(int), x_test, y_test.astype(int), _DIGITS)
+
+
+def _read_cifar10(paths: list[Path]) -> Dataset:
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    with tarfile.open(paths[0]) as archive:
+        # The archive's hash was checked, so unpickling it runs nothing unknown.
+        files = [archive.extractfile(f"cifar-10-batches-py/{name}") for name in names]
+        batches = [pickle.load(file, encoding="bytes") for file in files]
+    x = [_unit(b[b"data"].reshape(-1, 3, 32, 32).transpose(0, 2, 3, 1)) for b in batches]
+    y = [np.array(b[b"labels"]) for b in batches]
+    return Dataset("cifar10", np.concatenate(x[:5]), np.concatenate(y[:5]), x[5], y[5], _CIFAR)
+
+
+_READERS: dict[str, Callable[[list[Path]], Dataset]] = {
+    "mnist": _read_mnist,
+    "cifar10": _read_cifar10,
+}
+
+
+def _unit(x: np.ndarray) -> np.ndarray:
+    return x.astype(np.float32) / 255
+
+
+def _draw(rng, name: str, n: int | None, x: np.ndarray, y: np.ndarray) -> tuple:
+    """n random rows of (x, y); all, in order, for None."""
+    if n is None:
+        return x, y
+    n = _checks.integer(name, n)
+    _checks.require(n <= len(x), name, f"be at most {len(x)}, the images there are", n)
+    rows = rng.permutation(len(x))[:n]
+    return x[rows], y[rows]
