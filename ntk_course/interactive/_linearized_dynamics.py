@@ -1,6 +1,6 @@
 """The figure of section 2.2: the kernel's gradient flow beside networks of finite width."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from math import pi
 from typing import NamedTuple
 
@@ -42,6 +42,7 @@ def record_run(
     depth: int = 1,
     activation: str = "relu",
     b_std: float = 0.0,
+    on_progress: Callable[[float], None] = lambda share: None,
 ) -> Run:
     """Train the twin network of one width by gradient descent and keep what the figure shows.
 
@@ -59,6 +60,7 @@ def record_run(
         depth: number of hidden layers L.
         activation: "relu" or "erf".
         b_std: scale of the biases.
+        on_progress: called now and then with the share of the steps done.
     Returns:
         A `Run` whose first time is 0.
     Raises:
@@ -71,10 +73,6 @@ def record_run(
     network = networks.twin(networks.fully_connected(x.shape[1], layers, activation, b_std=b_std))
     params = network.init_fn(key)
     times = np.unique(np.r_[0, np.geomspace(1, num_steps, num_saves).round().astype(int)])
-    path = training.gradient_descent(
-        network.apply_fn, params, x, y_train,
-        learning_rate=learning_rate, num_steps=num_steps, save_at=times,
-    )  # fmt: skip
 
     def measure(now):
         return (
@@ -84,9 +82,14 @@ def record_run(
             np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(now)]),
         )
 
-    fx_grid, loss, kernels, weights = map(
-        np.stack, zip(*(measure(path.at(i)) for i in range(len(times))), strict=True)
-    )
+    kept = [measure(params)]
+    for steps in np.diff(times):
+        params = training.gradient_descent(
+            network.apply_fn, params, x, y_train, learning_rate=learning_rate, num_steps=int(steps)
+        ).at(-1)
+        kept.append(measure(params))
+        on_progress(float(times[len(kept) - 1] / num_steps))
+    fx_grid, loss, kernels, weights = map(np.stack, zip(*kept, strict=True))
     kernels = kernels.reshape(len(times), -1)
     drift = [np.linalg.norm(a - a[0], axis=1) / np.linalg.norm(a[0]) for a in (kernels, weights)]
     return Run(width, times.astype(float), fx_grid, loss, *drift)

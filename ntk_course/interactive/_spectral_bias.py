@@ -75,7 +75,7 @@ def spectral_bias(
             "loss": f"{label}: training loss against time",
         },
         "times": [first, last],
-        "start": first,
+        "start": (first * last) ** 0.5,
         "frequencies": ks,
         "amplitudes": a,
         "amplitude_max": 2 if max(a) > 1 else 1,
@@ -108,9 +108,9 @@ def _fit_times(prepared: list[dict], frequencies: list[int]) -> tuple[float, flo
         angles, rates = np.asarray(variant["angles"], np.float64), variant["rates"]
         waves = np.cos(np.outer(frequencies, angles))
         energy = (waves @ np.asarray(variant["vectors"], np.float64)) ** 2
-        used = (energy > 0.02 * energy.sum(1, keepdims=True)).any(0) & (rates > 0)
+        used = (energy > 0.1 * energy.sum(1, keepdims=True)).any(0) & (rates > 0)
         used = rates[used] if used.any() else rates[:1]
         slowest = min(used[-1], slowest or used[-1])
         fastest = max(rates[0], fastest or rates[0])
-    low, high = np.log10(0.03 / fastest), np.log10(5.0 / slowest)
+    low, high = np.log10(0.1 / fastest), np.log10(3.0 / slowest)
     return float(10.0 ** np.floor(low)), float(10.0 ** np.ceil(high))

@@ -4,7 +4,7 @@
   "use strict";
   const course = globalThis.NtkCourse;
   if (course.CourseFigure) return;
-  const { Panel, MARKERS, parse, format, svg, html, richHtml } = course;
+  const { Panel, MARKERS, parse, format, svg, html, plain, richHtml } = course;
 
   class CourseFigure extends HTMLElement {
     connectedCallback() {
@@ -53,7 +53,7 @@
       this.controlBox = box;
     }
     addLegend(layer) {
-      const { name, kind, marker = "circle", size = 4 } = layer.options;
+      const { kind } = layer, { name, marker = "circle", size = 4 } = layer.options;
       const sample = layer.node.cloneNode();
       const d = { points: MARKERS[marker](15, 6, Math.min(size, 4)), bars: "M10 12V1h10v11z", band: "M2 2h26v8h-26z" };
       sample.setAttribute("d", d[kind] || "M1 6H29");
@@ -62,8 +62,8 @@
       layer.chip = html("span", {}, picture, html("b", {}, ...richHtml(name)));
       this.legendBox.append(layer.chip);
     }
-    slider({ label, min, max, step, value, text = format, className = "", onInput = () => {} }) {
-      const input = html("input", { type: "range", min, max, step, value });
+    slider({ label, name = label, min, max, step, value, text = format, className = "", onInput = () => {} }) {
+      const input = html("input", { type: "range", min, max, step, value, "aria-label": plain(name) });
       const output = html("output", { "aria-live": "off" });
       const control = {
         input,
@@ -95,7 +95,8 @@
       return { input, get value() { return input.selectedIndex; } };
     }
     // A time slider with a play button. `log` runs the slider over log10 t. Never starts by itself;
-    // with reduced motion it moves in 16 steps, two a second.
+    // the first play starts at the beginning, a later one where the reader left the slider. With
+    // reduced motion it moves in 16 steps, two a second.
     timeline({ label = "time *t*", min, max, value, log = true, seconds = 9 }) {
       const icon = svg("path"), word = html("span");
       const picture = svg("svg", { viewBox: "0 0 11 11", "aria-hidden": "true" });
@@ -105,8 +106,9 @@
       const to = log ? Math.log10 : (v) => v, from = log ? (v) => 10 ** v : (v) => v;
       const lo = to(min), hi = to(max), step = (hi - lo) / 400;
       const slider = this.slider({ label, min: lo, max: hi, step, value: to(value ?? min), className: "time",
-        text: (v) => `t = ${format(from(v))}`, onInput: () => this.pause() });
-      let frame = 0, timer = 0, position = lo, last = 0;
+        text: (v) => `t = ${format(from(v))}`, onInput: (v) => { this.pause(); touched = true; position = v; } });
+      // The exact position: the slider's own value snaps to its step.
+      let frame = 0, timer = 0, position = to(value ?? min), last = 0, touched = false;
       const show = () => {
         word.textContent = this.playing ? "Pause" : "Play";
         icon.setAttribute("d", this.playing ? "M1 0h3v11h-3zM7 0h3v11h-3z" : "M1 0L11 5.5L1 11z");
@@ -133,7 +135,8 @@
       this.play = () => {
         this.pause();
         this.playing = true;
-        position = slider.value >= hi - step ? lo : slider.value;
+        if (!touched || position >= hi - step) position = lo;
+        touched = true;
         last = performance.now();
         if (matchMedia("(prefers-reduced-motion: reduce)").matches)
           timer = setInterval(() => move((hi - lo) / 16), 500);
@@ -144,8 +147,14 @@
       show();
       return {
         input: slider.input,
-        get value() { return from(slider.value); },
-        set: (t) => { this.pause(); slider.set(to(t)); this.redraw(); },
+        get value() { return from(position); },
+        set: (t) => {
+          this.pause();
+          touched = true;
+          position = Math.min(Math.max(to(t), lo), hi);
+          slider.set(position);
+          this.redraw();
+        },
       };
     }
   }

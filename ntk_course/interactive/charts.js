@@ -70,7 +70,7 @@
     let lowered = false;
     node.replaceChildren(...pieces(text).map(([kind, s]) => {
       const span = svg("tspan", kind === "symbol" ? { class: "symbol" } : {});
-      if (kind === "sub") span.setAttribute("font-size", "0.78em");
+      if (kind === "sub") span.setAttribute("class", "sub");
       if (lowered !== (kind === "sub")) span.setAttribute("dy", lowered ? "-3" : "3");
       lowered = kind === "sub";
       span.textContent = s;
@@ -195,7 +195,7 @@
   // ---- a panel: one svg with two axes, laid out in real pixels so that text keeps its size -------
   class Panel {
     constructor(figure, { label, height = 200, x, y, onPick = null }) {
-      Object.assign(this, { figure, full: height, x: { ...x }, y: { ...y }, layers: [], ready: false });
+      Object.assign(this, { figure, tallest: height, x: { ...x }, y: { ...y }, layers: [], ready: false });
       this.box = html("div", { class: onPick ? "panel picks" : "panel" });
       this.root = svg("svg", { role: "img", "aria-label": plain(label) }, this.box);
       this.frame = svg("g", {}, this.root);
@@ -234,6 +234,7 @@
     }
     resize(outer) {
       if (!(outer > 40) || !this.x.domain || !this.y.domain) return;
+      this.full = Math.min(this.tallest, Math.max(190, 0.9 * outer));
       const top = this.y.title ? 26 : 8, bottom = this.x.title ? 40 : 24;
       const ticks = (axis, count) => axis.ticks || (axis.log ? logTicks : linearTicks)(...axis.domain, count);
       this.height = this.full - top - bottom;
@@ -273,5 +274,5 @@
 
   const range = (count, f) => Array.from({ length: count }, (_, i) => f(i));
   const logspace = (lo, hi, count) => range(count, (i) => lo * (hi / lo) ** (i / (count - 1)));
-  globalThis.NtkCourse = { Panel, MARKERS, decode, parse, format, svg, html, richHtml, range, logspace };
+  globalThis.NtkCourse = { Panel, MARKERS, decode, parse, format, logTicks, svg, html, plain, richHtml, range, logspace };
 })();

@@ -35,7 +35,7 @@
       const view = this.panel({ label: spec.labels.outputs, height: 400,
         x: { domain: span([x, grid]), title: spec.x_title, ticks: spec.x_ticks },
         y: { domain: [ends[0] - pad, ends[1] + pad], title: "output *f*_{t}(*x*)" } });
-      this.final = view.layer("line", { color: "blue", width: 1.25, opacity: 0.55, dash: "2 4",
+      this.final = view.layer("line", { color: "blue", width: 1.25, opacity: 0.8, dash: "2 4",
         name: "kernel, *t* = ∞" });
       this.flow = view.layer("line", { color: "blue", width: 3, name: "kernel flow" });
       this.network = view.layer("line", { color: "orange", width: 2.25, dash: "7 4", name: "network" });
@@ -48,15 +48,17 @@
         this.drift = this.panel({ label: spec.labels.drift, height: 198, onPick: pick, x: { ...time, title: "" },
           y: { domain: [drift[0] / 1.3, drift[1] * 1.6], log: true, title: "relative drift since *t* = 0" } });
         const pair = (faint) => [
-          this.drift.layer("line", { color: "purple", width: faint ? 1 : 2.25, opacity: faint ? 0.4 : 1,
+          this.drift.layer("line", { color: "purple", width: faint ? 1 : 2.25, opacity: faint ? 0.55 : 1,
             name: faint ? undefined : "drift of the kernel" }),
-          this.drift.layer("line", { color: "green", width: faint ? 1 : 2.25, opacity: faint ? 0.4 : 1,
+          this.drift.layer("line", { color: "green", width: faint ? 1 : 2.25, opacity: faint ? 0.55 : 1,
             dash: faint ? "3 3" : "6 3", name: faint ? undefined : "drift of the weights" })];
         for (const run of runs) {
           const [kernel, weight] = pair(true);
           kernel.set(run.times, run.kernel_drift);
           weight.set(run.times, run.weight_drift);
         }
+        const ends = runs.map((r) => [r.times.at(-1), r.weight_drift.at(-1), `*m* = ${r.width}`]);
+        this.drift.layer("text", { anchor: "end", lift: 4, size: 11 }).set(...[0, 1, 2].map((k) => ends.map((e) => e[k])));
         this.chosen = pair(false);
         this.driftRule = this.drift.layer("rule", { color: "text", width: 1, opacity: 0.5, dash: "2 3" });
         this.driftDots = [this.drift.layer("points", { color: "purple", size: 4 }),
@@ -69,7 +71,7 @@
       this.losses = this.panel({ label: spec.labels.loss, height: 202, onPick: pick, x: time,
         y: { domain: [bottom / 1.4, top * 1.8], log: true, title: "training loss  Σ_{i} (*f*_{t} − *y*)²" } });
       for (const run of runs)
-        this.losses.layer("line", { color: "orange", width: 1, opacity: 0.4, dash: "4 3" }).set(run.times, run.loss);
+        this.losses.layer("line", { color: "orange", width: 1, opacity: 0.6, dash: "4 3" }).set(run.times, run.loss);
       this.losses.layer("line", { color: "blue", width: 3 }).set(ts, curve);
       this.networkLoss = this.losses.layer("line", { color: "orange", width: 2.25, dash: "7 4" });
       this.lossRule = this.losses.layer("rule", { color: "text", width: 1, opacity: 0.5, dash: "2 3" });
@@ -77,6 +79,7 @@
         this.losses.layer("points", { color: "orange", size: 4, marker: "square" })];
 
       this.time = this.timeline({ min: lo, max: hi, value: spec.start });
+      this.row();
       if (runs.length)
         this.width = this.select({ label: "width *m*", options: runs.map((r) => String(r.width)),
           index: spec.run, onInput: () => this.choose() });

@@ -1,7 +1,7 @@
 // Spectral bias (eqs 15, 20, 21): a target on the circle, learned one eigenmode at a time.
 (() => {
   "use strict";
-  const { CourseFigure, define, format, range, logspace, richHtml } = globalThis.NtkCourse;
+  const { CourseFigure, define, format, range, logspace, logTicks, richHtml } = globalThis.NtkCourse;
 
   const COLOURS = ["blue", "orange", "green", "purple", "pink", "gold"];
   const PI_TICKS = [[-Math.PI, "−π"], [-Math.PI / 2, "−π/2"], [0, "0"], [Math.PI / 2, "π/2"], [Math.PI, "π"]];
@@ -19,17 +19,16 @@
         x: { domain: [-Math.PI, Math.PI], ticks: PI_TICKS, title: "angle *θ* on the circle" },
         y: { domain: [-1, 1], title: "output *f*_{t}(*θ*)" } }));
       this.target = view.layer("line", { color: "text", width: 1.5, opacity: 0.8, dash: "5 4", name: "target *y*" });
-      this.output = view.layer("line", { color: "blue", width: 2.5, name: "learned *f*_{t}" });
-      this.dots = view.layer("points", { color: "blue", size: 2.8, name: "training points" });
+      this.output = view.layer("line", { color: "blue", width: 1.25, opacity: 0.7 });
+      this.dots = view.layer("points", { color: "blue", size: 3, name: "learned *f*_{t} at the training points" });
 
       // Half-lives live on the time axis, stretched by a place for "never".
-      this.never = hi * (hi / lo) ** 0.09;
+      this.never = hi * (hi / lo) ** 0.1;
       this.bars = this.panel({ label: labels.modes, height: 230,
-        x: { domain: [lo / 1.5, hi * (hi / lo) ** 0.16], log: true, title: "half-life ln 2 / *ηλ*_{i}" },
+        x: { domain: [lo / 1.5, hi * (hi / lo) ** 0.2], log: true, title: "half-life ln 2 / *ηλ*_{i}" },
         y: { domain: [0, 1], title: "error left in each mode  |*V*_{i}·(*y* − *f*_{t})|" } });
-      const bar = { size: 11 };
-      this.start = this.bars.layer("bars", { ...bar, color: "text", filled: false, width: 1, opacity: 0.45, dash: "2 2" });
-      this.left = ks.map((k, i) => this.bars.layer("bars", { ...bar, color: COLOURS[i], name: `*k* = ${k}` }));
+      this.start = this.bars.layer("bars", { color: "text", filled: false, width: 1, opacity: 0.5 });
+      this.left = ks.map((k, i) => this.bars.layer("bars", { color: COLOURS[i], name: `*k* = ${k}` }));
       this.barNames = this.bars.layer("text", {});
       this.barRule = this.bars.layer("rule", { color: "text", width: 1, opacity: 0.5, dash: "2 3" });
 
@@ -46,7 +45,7 @@
       this.row();
       this.amplitudes = ks.map((k, i) => this.slider({ label: `*k* = ${k}`, min: 0, max: spec.amplitude_max,
         step: 0.05, value: spec.amplitudes[i], text: (v) => v.toFixed(2), className: "short",
-        name: `amplitude of frequency ${k}`, onInput: () => this.choose() }));
+        name: `*k* = ${k}, amplitude`, onInput: () => this.choose() }));
       this.choose();
     }
 
@@ -102,17 +101,19 @@
       this.places = this.places.filter((p) => p.size > 5e-3 * biggest);
       const resting = this.places.filter((p) => p.late), gap = (spec.times[1] / spec.times[0]) ** 0.05;
       resting.forEach((p, i) => { p.x *= gap ** (i - (resting.length - 1) / 2); });
-      const decades = range(40, (i) => 10 ** (i - 20)).filter((d) => d >= spec.times[0] / 1.5 && d <= spec.times[1]);
-      const stride = Math.ceil(decades.length / 6);
-      this.bars.x.ticks = [...decades.filter((_, i) => i % stride === 0).map((d) => [d, format(d)]), [this.never, "never"]];
+      const endless = resting.every((p) => p.g.rate === 0) ? "never" : "later", [lo, hi] = spec.times;
+      this.bars.x.ticks = [...logTicks(lo, hi / 4, 5), [this.never, endless]];
       this.bars.y.domain = null;
       this.bars.domain("y", 0, 1.22 * biggest);
+      const wide = this.places.length > 12 ? 6 : 12;
+      this.start.options.size = wide - 1;
+      this.left.forEach((layer) => { layer.options.size = wide; });
       this.start.set(this.places.map((p) => p.x), this.places.map((p) => p.size));
       const tallest = ks.map((_, f) => this.places.filter((p) => p.f === f).sort((p, q) => q.size - p.size)[0]);
       const named = this.places.filter((p) => p.late ? p.size > 0.05 * biggest : p === tallest[p.f]);
       this.barNames.set(named.map((p) => p.x), named.map((p) => p.size), named.map((p) => String(ks[p.f])));
       ks.forEach((k, f) => {
-        const life = v.halfLives[f], words = life > 20 * spec.times[1] ? "is never learned" : `half gone at ${format(life)}`;
+        const life = v.halfLives[f], words = life === Infinity ? "is never learned" : `half gone at ${format(life)}`;
         this.left[f].chip.lastChild.replaceChildren(...richHtml(`*k* = ${k} ${words}`));
       });
 
