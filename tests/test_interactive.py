@@ -8,6 +8,7 @@ import subprocess
 import sys
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -19,14 +20,14 @@ GRID = np.linspace(-np.pi, np.pi, 21)
 
 
 def on_circle(theta):
-    return np.sqrt(2.0) * np.column_stack([np.cos(theta), np.sin(theta)])
+    return jnp.sqrt(2.0) * jnp.column_stack([jnp.cos(theta), jnp.sin(theta)])
 
 
 @pytest.fixture(scope="module")
 def problem():
     kernel_fn = kernels.fully_connected(1, b_std=0.5).ntk
-    flow = dynamics.gradient_flow(kernel_fn(on_circle(THETA)), Y, learning_rate=0.02)
-    return flow, np.asarray(kernel_fn(on_circle(GRID), on_circle(THETA)))
+    flow = dynamics.gradient_flow(kernel_fn(on_circle(THETA)), jnp.array(Y), learning_rate=0.02)
+    return flow, kernel_fn(on_circle(GRID), on_circle(THETA))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,7 @@ def test_record_run__wide_network_follows_the_kernel(problem):
     assert gap < 0.1 * np.abs(Y).max()
 
 
-def test_linearized_dynamics__rejects_bad_input(problem, run):
+def test_linearized_dynamics__rejects_bad_input(problem, run, untyped):
     flow, k = problem
     make = interactive.linearized_dynamics
     with pytest.raises(ValueError, match="`k_grid_train` must have shape"):
@@ -143,7 +144,7 @@ def test_linearized_dynamics__rejects_bad_input(problem, run):
         make(THETA, Y, GRID, flow, k, times=(2.0, 1.0))
 
 
-def test_spectral_bias__rejects_bad_input(variant):
+def test_spectral_bias__rejects_bad_input(variant, untyped):
     make = interactive.spectral_bias
     with pytest.raises(ValueError, match="`frequencies` must be 1 to 6 different integers"):
         make([variant], (1, 1), (1.0, 1.0))
@@ -236,7 +237,7 @@ def test_explorer__static_build_shows_one_line_and_builds_no_widget(explorer, li
     assert shown[1] is explorer.widget
 
 
-def test_explore__rejects_bad_input(live):
+def test_explore__rejects_bad_input(live, untyped):
     with pytest.raises(ValueError, match="`width` must be one of 16"):
         live.explore_spectral_bias(width=5)
     with pytest.raises(ValueError, match="`num_steps` must be at most 20000"):

@@ -1,6 +1,7 @@
 """The figures that move, in headless Chromium: numbers, controls, themes, no request, no error."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -15,7 +16,7 @@ PLAY = '[data-role="play"]'
 
 
 def on_circle(theta):
-    return np.sqrt(2.0) * np.column_stack([np.cos(theta), np.sin(theta)])
+    return jnp.sqrt(2.0) * jnp.column_stack([jnp.cos(theta), jnp.sin(theta)])
 
 
 @pytest.fixture(scope="module")
@@ -23,22 +24,21 @@ def flows():
     """Kernel flows for several depths, biases and learning rates, with their figures."""
     made = []
     for depth, b_std, rate in ((1, 0.5, 0.02), (3, 0.0, 0.1), (2, 1.0, 0.5)):
-        with jax.enable_x64(True):
-            kernel_fn = kernels.fully_connected(depth, b_std=b_std).ntk
-            flow = dynamics.gradient_flow(kernel_fn(on_circle(THETA)), Y, learning_rate=rate)
-            k = kernel_fn(on_circle(GRID), on_circle(THETA))
-            runs = [
-                interactive.record_run(
-                    jax.random.key(m), m, on_circle(THETA), Y, on_circle(GRID),
-                    learning_rate=0.01, num_steps=100, num_saves=5, depth=depth, b_std=b_std,
-                )
-                for m in (16, 64)
-            ]  # fmt: skip
-            figure = interactive.linearized_dynamics(
-                THETA, Y, GRID, flow, k, runs, angles=True, times=(1e-2, 1e3)
+        kernel_fn = kernels.fully_connected(depth, b_std=b_std).ntk
+        flow = dynamics.gradient_flow(kernel_fn(on_circle(THETA)), jnp.array(Y), learning_rate=rate)
+        k = kernel_fn(on_circle(GRID), on_circle(THETA))
+        runs = [
+            interactive.record_run(
+                jax.random.key(m), m, on_circle(THETA), Y, on_circle(GRID),
+                learning_rate=0.01, num_steps=100, num_saves=5, depth=depth, b_std=b_std,
             )
-            ts = np.geomspace(1e-2, 1e3, 7)
-            made.append((figure, runs, ts, [flow.train(ts), flow.test(ts, k), flow.loss(ts)]))
+            for m in (16, 64)
+        ]  # fmt: skip
+        figure = interactive.linearized_dynamics(
+            THETA, Y, GRID, flow, k, runs, angles=True, times=(1e-2, 1e3)
+        )
+        ts = jnp.geomspace(1e-2, 1e3, 7)
+        made.append((figure, runs, ts, [flow.train(ts), flow.test(ts, k), flow.loss(ts)]))
     return made
 
 
@@ -49,12 +49,11 @@ def circles():
     even = -np.pi + 2 * np.pi * u
     dense = np.interp(u, [0, 1 / 8, 7 / 8, 1], [-np.pi, -np.pi / 2, np.pi / 2, np.pi])
     variants = []
-    with jax.enable_x64(True):
-        for name, angles in (("even", even), ("3 : 1", dense)):
-            for b_std in (0.0, 1.0):
-                gram = kernels.fully_connected(1, b_std=b_std).ntk(on_circle(angles)) / 32
-                modes = map(np.asarray, dynamics.eigenmodes(gram))
-                variants.append(interactive.Variant(f"{name}, b = {b_std}", angles, *modes))
+    for name, angles in (("even", even), ("3 : 1", dense)):
+        for b_std in (0.0, 1.0):
+            gram = kernels.fully_connected(1, b_std=b_std).ntk(on_circle(angles)) / 32
+            modes = map(np.asarray, dynamics.eigenmodes(gram))
+            variants.append(interactive.Variant(f"{name}, b = {b_std}", angles, *modes))
     figure = interactive.spectral_bias(variants, (1, 2, 3, 6), (1.0, 0.7, 0.5, 0.5))
     return figure, variants
 
@@ -126,18 +125,17 @@ def test_spectral_bias__numbers_agree_with_dynamics(show, circles, setting):
     page.get_by_label("points and kernel").select_option(str(setting))
     page.get_by_label("amplitude").nth(3).fill("0.25")
     y = np.cos(np.outer(variant.angles, (1, 2, 3, 6))) @ np.array([1.0, 0.7, 0.5, 0.25])
-    with jax.enable_x64(True):
-        start = np.zeros_like(y)
-        flow = dynamics.GradientFlow(variant.eigenvalues, variant.eigenvectors, 1.0, y, start)
-        for t in np.geomspace(1e-1, 1e4, 9):
-            set_time(page, t)
-            got = state(page)
-            t = got["t"]  # within the range of the figure
-            np.testing.assert_allclose(got["y"], y, atol=1e-5)
-            np.testing.assert_allclose(got["fx"], flow.train(t), atol=1e-5)
-            np.testing.assert_allclose(got["loss"], flow.loss(t), rtol=1e-5, atol=1e-9)
-            left = np.abs(flow.coefficients * flow.decay(t))
-            np.testing.assert_allclose(got["errors"], left, atol=1e-5)
+    modes = map(jnp.asarray, (variant.eigenvalues, variant.eigenvectors))
+    flow = dynamics.GradientFlow(*modes, 1.0, jnp.asarray(y), jnp.zeros(len(y)))
+    for t in np.geomspace(1e-1, 1e4, 9):
+        set_time(page, t)
+        got = state(page)
+        t = float(got["t"])  # within the range of the figure
+        np.testing.assert_allclose(got["y"], y, atol=1e-5)
+        np.testing.assert_allclose(got["fx"], flow.train(t), atol=1e-5)
+        np.testing.assert_allclose(got["loss"], flow.loss(t), rtol=1e-5, atol=1e-9)
+        left = np.abs(flow.coefficients * flow.decay(t))
+        np.testing.assert_allclose(got["errors"], left, atol=1e-5)
 
 
 def test_spectral_bias__odd_frequency_is_never_learned_without_bias(show, circles):

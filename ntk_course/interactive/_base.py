@@ -10,9 +10,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array
 
 from ntk_course import _checks
+
+Numbers = Array | np.ndarray
 
 # The series colours of the course, at least 3.6:1 against white and against the dark page #14181e.
 PALETTE = {
@@ -103,7 +107,7 @@ def _encode(name: str, value: Any) -> Any:
         return value
     with np.errstate(over="ignore"):
         numbers = np.asarray(value).astype("<f4")
-    _checks.finite(name, numbers)
+    _checks.finite(name, jnp.asarray(numbers))
     if numbers.ndim == 0:
         return float(value)
     _checks.require(numbers.ndim <= 2, name, "have one or two axes", f"shape {numbers.shape}")

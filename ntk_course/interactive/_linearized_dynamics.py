@@ -10,7 +10,7 @@ from jaxtyping import Array, Float
 
 from ntk_course import _checks, empirical, networks, training
 from ntk_course.dynamics import GradientFlow
-from ntk_course.interactive._base import Figure, compact
+from ntk_course.interactive._base import Figure, Numbers, compact
 
 
 class Run(NamedTuple):
@@ -22,19 +22,19 @@ class Run(NamedTuple):
     """
 
     width: int
-    times: Array
-    fx_grid: Array
-    loss: Array
-    kernel_drift: Array
-    weight_drift: Array
+    times: Numbers
+    fx_grid: Numbers
+    loss: Numbers
+    kernel_drift: Numbers
+    weight_drift: Numbers
 
 
 def record_run(
     key: Array,
     width: int,
-    x_train: Float[Array, "n d"],
-    y_train: Float[Array, " n"],
-    x_grid: Float[Array, "g d"],
+    x_train: Float[Numbers, "n d"],
+    y_train: Float[Numbers, " n"],
+    x_grid: Float[Numbers, "g d"],
     *,
     learning_rate: float,
     num_steps: int,
@@ -70,6 +70,8 @@ def record_run(
     _checks.integer("num_saves", num_saves, least=2)
     layers = [_checks.integer("width", width)] * _checks.integer("depth", depth)
     x = _checks.floats("x_train", x_train, ndim=2)
+    x_grid = _checks.floats("x_grid", x_grid, ndim=2)
+    y = _checks.floats("y_train", y_train, ndim=1)
     network = networks.twin(networks.fully_connected(x.shape[1], layers, activation, b_std=b_std))
     params = network.init_fn(key)
     times = np.unique(np.r_[0, np.geomspace(1, num_steps, num_saves).round().astype(int)])
@@ -77,7 +79,7 @@ def record_run(
     def measure(now):
         return (
             network.apply_fn(now, x_grid),
-            2 * training.square_loss(network.apply_fn(now, x), y_train),
+            2 * training.square_loss(network.apply_fn(now, x), y),
             empirical.ntk(network.apply_fn, now, x),
             np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(now)]),
         )
@@ -85,7 +87,7 @@ def record_run(
     kept = [measure(params)]
     for steps in np.diff(times):
         params = training.gradient_descent(
-            network.apply_fn, params, x, y_train, learning_rate=learning_rate, num_steps=int(steps)
+            network.apply_fn, params, x, y, learning_rate=learning_rate, num_steps=int(steps)
         ).at(-1)
         kept.append(measure(params))
         on_progress(float(times[len(kept) - 1] / num_steps))
@@ -96,11 +98,11 @@ def record_run(
 
 
 def linearized_dynamics(
-    x_train: Float[Array, " n"],
-    y_train: Float[Array, " n"],
-    x_grid: Float[Array, " g"],
+    x_train: Float[Numbers, " n"],
+    y_train: Float[Numbers, " n"],
+    x_grid: Float[Numbers, " g"],
     flow: GradientFlow,
-    k_grid_train: Float[Array, "g n"],
+    k_grid_train: Float[Numbers, "g n"],
     runs: Sequence[Run] = (),
     *,
     caption: str = "",
@@ -143,12 +145,12 @@ def linearized_dynamics(
     k = _checks.floats("k_grid_train", k_grid_train, ndim=2)
     _checks.shape("x_train", x, (n,), "One number for each training point of `flow`.")
     _checks.shape("k_grid_train", k, (len(grid), n), "Rows are grid points.")
-    _checks.shape("flow.y_train", y, (n,), "The figure draws one output.")
+    _checks.shape("flow.y_train", flow.y_train, (n,), "The figure draws one output.")
     targets = np.asarray(_checks.floats("y_train", y_train, ndim=1), np.float64)
-    same = targets.shape == y.shape and np.allclose(targets, y, rtol=1e-5, atol=1e-6)
+    same = targets.shape == y.shape and bool(np.allclose(targets, y, rtol=1e-5, atol=1e-6))
     _checks.require(same, "y_train", "equal flow.y_train", "other targets", "Pass those of `flow`.")
     fix = "Use `networks.twin`, or subtract the outputs at the start."
-    _checks.require(not start.any(), "flow.fx_train_0", "be 0", "other outputs", fix)
+    _checks.require(not bool(start.any()), "flow.fx_train_0", "be 0", "other outputs", fix)
     for i, run in enumerate(runs):
         _check_run(f"runs[{i}]", run, len(grid))
 

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Array
 
 from ntk_course import _checks
-from ntk_course.interactive._base import PALETTE, Figure, compact
+from ntk_course.interactive._base import PALETTE, Figure, Numbers, compact
 from ntk_course.interactive._linearized_dynamics import ascending_times
 
 
@@ -19,9 +18,9 @@ class Variant(NamedTuple):
     """
 
     name: str
-    angles: Array
-    eigenvalues: Array
-    eigenvectors: Array
+    angles: Numbers
+    eigenvalues: Numbers
+    eigenvectors: Numbers
 
 
 def spectral_bias(
@@ -95,7 +94,7 @@ def _prepare(name: str, variant: Variant, learning_rate: float) -> dict:
     _checks.shape(f"{name}.eigenvectors", vectors, (n, n), "One column for each eigenvalue.")
     eps = np.finfo(values.dtype).eps
     values = np.asarray(values, np.float64)
-    falling = values[0] > 0 and (np.diff(values) <= 0).all()
+    falling = bool(values[0] > 0 and (np.diff(values) <= 0).all())
     _checks.require(falling, f"{name}.eigenvalues", "descend from > 0", values, "Sort the modes.")
     rates = learning_rate * np.where(values > values[0] * n * eps, values, 0.0)
     return {"name": str(variant.name), "angles": angles, "rates": rates, "vectors": vectors}

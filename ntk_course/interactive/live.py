@@ -13,13 +13,14 @@ from typing import Any
 
 import ipywidgets
 import jax
+import jax.numpy as jnp
 import numpy as np
 from IPython.display import display
-from jaxtyping import Array, Float
+from jaxtyping import Float
 from matplotlib.figure import Figure as Picture
 
 from ntk_course import _checks, dynamics, kernels
-from ntk_course.interactive._base import PALETTE
+from ntk_course.interactive._base import PALETTE, Numbers
 from ntk_course.interactive._linearized_dynamics import record_run
 
 STATIC_NOTE = "Run this notebook in Jupyter or Colab to retrain the network live."
@@ -106,11 +107,11 @@ class Explorer:
 
 
 def explore_linearized_dynamics(
-    x_train: Float[Array, " n"],
-    y_train: Float[Array, " n"],
-    x_grid: Float[Array, " g"],
+    x_train: Float[Numbers, " n"],
+    y_train: Float[Numbers, " n"],
+    x_grid: Float[Numbers, " g"],
     *,
-    embed: Callable[[Array], Array] = lambda x: np.asarray(x)[:, None],
+    embed: Callable[[Numbers], Numbers] = lambda x: np.asarray(x)[:, None],
     activation: str = "relu",
     b_std: float = 0.0,
     width: int = 256,
@@ -156,7 +157,7 @@ def explore_linearized_dynamics(
         left.plot(x, y, "o", color="0.2", label="training data", zorder=3)
         predicted = flow.test(float(steps), kernel_fn(grid_inputs, inputs))
         left.plot(grid, predicted, color=PALETTE["blue"], lw=2.5, label="kernel")
-        times = np.geomspace(1, steps, 80)
+        times = jnp.geomspace(1, steps, 80)
         right.loglog(times, flow.loss(times), color=PALETTE["blue"], lw=2.5, label="loss, kernel")
         if on_progress:
             key = jax.random.key(values["seed"])
@@ -208,7 +209,7 @@ def explore_spectral_bias(
     _checks.require(fits, "amplitudes", "be one number in [0, 2] for each frequency", first)
     start = _start(width, num_steps)
     theta = np.linspace(-np.pi, np.pi, n, endpoint=False)
-    inputs = np.sqrt(2.0) * np.column_stack([np.cos(theta), np.sin(theta)])
+    inputs = jnp.sqrt(2.0) * jnp.column_stack([jnp.cos(theta), jnp.sin(theta)])
     waves = np.cos(np.outer(ks, theta))
     top = _largest_eigenvalue(kernels.fully_connected(1, b_std=1.0).ntk(inputs))
 
@@ -226,8 +227,8 @@ def explore_spectral_bias(
         y, b_std = amplitude @ waves, float(values["bias"])
         rate, steps = values["learning_rate"], values["num_steps"]
         gram = kernels.fully_connected(1, b_std=b_std).ntk(inputs)
-        flow = dynamics.gradient_flow(gram, y, learning_rate=rate)
-        times = np.r_[0.0, np.geomspace(1, steps, 80)]
+        flow = dynamics.gradient_flow(gram, jnp.asarray(y), learning_rate=rate)
+        times = jnp.r_[0.0, jnp.geomspace(1, steps, 80)]
         picture = Picture(figsize=(9, 3.6), layout="constrained")
         left, right = picture.subplots(1, 2, width_ratios=(3, 2))
         left.plot(theta, y, color="0.2", lw=1.2, ls=":", label="target")
@@ -260,7 +261,7 @@ def _start(width: int, num_steps: int) -> tuple[int, int]:
     return width, steps
 
 
-def _largest_eigenvalue(gram: Array) -> float:
+def _largest_eigenvalue(gram: Numbers) -> float:
     return float(np.linalg.eigvalsh(gram)[-1])
 
 

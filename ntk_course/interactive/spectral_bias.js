@@ -102,7 +102,7 @@
       const resting = this.places.filter((p) => p.late), gap = (spec.times[1] / spec.times[0]) ** 0.05;
       resting.forEach((p, i) => { p.x *= gap ** (i - (resting.length - 1) / 2); });
       const endless = resting.every((p) => p.g.rate === 0) ? "never" : "later", [lo, hi] = spec.times;
-      this.bars.x.ticks = [...logTicks(lo, hi / 4, 5), [this.never, endless]];
+      this.bars.x.ticks = [...logTicks(lo, hi / 4, 5), ...(resting.length ? [[this.never, endless]] : [])];
       this.bars.y.domain = null;
       this.bars.domain("y", 0, 1.22 * biggest);
       const wide = this.places.length > 12 ? 6 : 12;
