@@ -1,12 +1,13 @@
-"""The numbers of equations, theorems, exercises and figures, shared by the book and the notebooks."""
+"""The numbers of equations, theorems, exercises, figures: shared by the book and the notebooks."""
 
 import re
 from pathlib import PurePosixPath
 
-PROOF_KINDS = (
-    "algorithm assumption axiom conjecture corollary criterion definition example lemma notation "
-    "observation property proposition remark theorem"
-).split()
+PROOF_KINDS = [
+    *("algorithm", "assumption", "axiom", "conjecture", "corollary", "criterion", "definition"),
+    *("example", "lemma", "notation", "observation", "property", "proposition", "remark"),
+    "theorem",
+]
 APPENDICES_FROM = 90
 
 

@@ -20,7 +20,8 @@ sys.path.insert(0, str(ROOT / "book" / "_ext"))
 
 from numbering import PROOF_KINDS, Numbers, chapter_of  # noqa: E402
 
-ADMONITIONS = "note tip hint important warning caution attention danger seealso".split()
+ADMONITIONS = ["note", "tip", "hint", "important", "warning", "caution", "attention", "danger",
+               "seealso"]  # fmt: skip
 FENCE = re.compile(r"^(?P<indent> *)(?P<fence>:{3,}|`{3,}|~{3,})(?P<info>.*)$")
 DIRECTIVE = re.compile(r"^\{(?P<name>[\w:-]+)\}\s*(?P<arg>.*)$")
 MATH = re.compile(r"^(?P<indent> *)\$\$(?P<rest>.*)$")
@@ -33,6 +34,10 @@ INLINE = re.compile(
     r"|(?P<math>\$(?=[^\s$])(?:[^$\n]|\n(?!\s*\n))*?(?<=\S)\$)",
     re.DOTALL,
 )
+REFUSED = {
+    "[^": "footnotes must be avoided; notebooks do not show them",
+    "$$": "`$$` must open its own line",
+}
 
 
 class ExportError(ValueError):
@@ -250,11 +255,11 @@ class Exporter:
                 out.append(" ".join(match[0].split("\n")) if match["math"] else match[0])
             last = match.end()
         out.append(LINK.sub(self.link, text[last:]))
-        plain = INLINE.sub("", text)
-        if "[^" in plain:
-            self.fail("footnotes must be avoided; notebooks do not show them")
-        if "$$" in plain:
-            self.fail("`$$` must open its own line")
+        plain = INLINE.sub(lambda match: "\n" * match[0].count("\n"), text)
+        for mark, message in REFUSED.items():
+            if mark in plain:
+                self.line = first + plain[: plain.index(mark)].count("\n")
+                self.fail(message)
         return re.sub(r"\n{3,}", "\n\n", "".join(out))
 
     def link(self, match: re.Match) -> str:

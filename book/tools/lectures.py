@@ -1,12 +1,13 @@
 """Executes the lectures, each once, and writes them as notebooks.
 
-    python book/tools/lectures.py execute   # fill the cache that the book is built from
-    python book/tools/lectures.py export    # write lectures/*.ipynb from the cache
-    python book/tools/lectures.py page      # print the page to open
+python book/tools/lectures.py execute   # fill the cache that the book is built from
+python book/tools/lectures.py export    # write lectures/*.ipynb from the cache
+python book/tools/lectures.py page      # print the page to open
 """
 
 import hashlib
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -21,6 +22,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
 LECTURES = ROOT / "lectures"
 CACHE = ROOT / "_build" / ".jupyter_cache"
+DOCTREES = ROOT / "_build" / ".doctrees"
 FINGERPRINT = ROOT / "_build" / "package.sha256"
 BIBLIOGRAPHY = ROOT / "book" / "references.bib"
 SLOW = 45.0  # seconds a lecture may take
@@ -72,6 +74,16 @@ def run_lecture(path: Path, notebook) -> str | None:
     return None
 
 
+def forget_pages(executed: bool) -> None:
+    """Make Sphinx read all pages again where it would not notice a change by itself."""
+    built = DOCTREES / "environment.pickle"
+    extensions = list((ROOT / "book" / "_ext").glob("*.py"))
+    if built.exists() and (
+        executed or any(p.stat().st_mtime > built.stat().st_mtime for p in extensions)
+    ):
+        shutil.rmtree(DOCTREES)
+
+
 def execute() -> int:
     """Execute every lecture that the cache does not hold; report times and failures."""
     os.environ["NTK_COURSE_STATIC"] = "1"
@@ -83,7 +95,9 @@ def execute() -> int:
         except KeyError:
             record = None
         if record is not None:
-            print(f"  {path.name:40} cached ({record.data['execution_seconds']:.1f} s when executed)")
+            print(
+                f"  {path.name:40} cached ({record.data['execution_seconds']:.1f} s when executed)"
+            )
             continue
         start = time.perf_counter()
         failure = run_lecture(path, notebook)
@@ -96,6 +110,7 @@ def execute() -> int:
             continue
         bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
+    forget_pages(executed=total > 0)
     print(f"  {len(sources())} lectures, {total:.1f} s of execution")
     for failure in failures:
         print(f"\n{failure}", file=sys.stderr)
@@ -104,7 +119,10 @@ def execute() -> int:
 
 def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
     """The exported notebook with the outputs of the cached execution."""
-    _, outputs = cache.merge_match_into_notebook(read_lecture(path))
+    try:
+        _, outputs = cache.merge_match_into_notebook(read_lecture(path))
+    except KeyError:
+        raise ExportError(f"{path.name} has changed since it was executed; run it again") from None
     done = iter([cell for cell in outputs.cells if cell.cell_type == "code"])
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -115,7 +133,7 @@ def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
 
 def write_notebooks() -> int:
     """Write `lectures/*.ipynb`, and remove those whose lecture is gone."""
-    cache = open_cache()
+    cache = get_cache(str(CACHE))
     notebooks = export(sources(), BIBLIOGRAPHY)
     for path, notebook in notebooks.items():
         target = path.with_suffix(".ipynb")

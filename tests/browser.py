@@ -1,0 +1,97 @@
+"""Fixtures for the tests that look at the built book in headless Chromium."""
+
+import functools
+import http.server
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+HTML = ROOT / "_build" / "html"
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking",
+             "--disable-component-update", "--disable-sync", "--no-first-run"]  # fmt: skip
+LOCAL = ("http://127.0.0.1", "file://", "data:", "blob:", "about:")
+
+
+def missing(what: str) -> None:
+    """Skip, or fail in CI, where every check must run."""
+    (pytest.fail if os.environ.get("CI") else pytest.skip)(what, pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def built_book() -> Path:
+    """The folder of the built book."""
+    if not (HTML / "index.html").exists():
+        missing("The book must be built; got no _build/html. Run make book.")
+    return HTML
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A headless Chromium, closed at the end of the session."""
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    if executable is None:
+        missing("Chromium must be installed; got none. On Debian: apt-get install chromium.")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=ARGUMENTS)
+        yield browser
+        browser.close()
+
+
+class _Quiet(http.server.SimpleHTTPRequestHandler):
+    def log_message(self, *_arguments) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture(scope="session")
+def book_url(built_book):
+    """Address of the built book on a local server."""
+    handler = functools.partial(_Quiet, directory=str(built_book))
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def open_page(chromium):
+    """A function that opens a page and records what went wrong in `page.problems`."""
+    contexts = []
+
+    def open_(url: str, mode: str = "light", reduced_motion: str = "no-preference"):
+        context = chromium.new_context(
+            viewport={"width": 1200, "height": 900}, reduced_motion=reduced_motion
+        )
+        contexts.append(context)
+        context.add_init_script(
+            f"localStorage.setItem('mode', '{mode}'); localStorage.setItem('theme', '{mode}')"
+        )
+        page = context.new_page()
+        page.problems = []
+
+        def check(route):
+            if route.request.url.startswith(LOCAL):
+                route.continue_()
+            else:
+                page.problems.append(f"request to {route.request.url}")
+                route.abort()
+
+        page.route("**/*", check)
+        page.on("pageerror", lambda error: page.problems.append(f"page error: {error}"))
+        page.on("console", lambda message: message.type == "error" and
+                page.problems.append(f"console: {message.text}"))  # fmt: skip
+        page.on("response", lambda response: response.status >= 400 and
+                page.problems.append(f"{response.status}: {response.url}"))  # fmt: skip
+        page.goto(url, wait_until="load")
+        page.evaluate("() => window.MathJax && MathJax.startup && MathJax.startup.promise")
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()

@@ -1,0 +1,212 @@
+"""The built book, as a reader's browser shows it. `make book` comes first."""
+# ruff: noqa: F811 (the fixtures are imported by name)
+
+import re
+from pathlib import Path
+from urllib.parse import unquote, urldefrag, urljoin
+
+import pytest
+import yaml
+from browser import HTML, ROOT, book_url, built_book, chromium, open_page  # noqa: F401
+from bs4 import BeautifulSoup
+
+pytestmark = [pytest.mark.book]
+
+PAGES = sorted(
+    str(path.relative_to(HTML))
+    for folder in ("book", "lectures")
+    for path in (HTML / folder).glob("*.html")
+) or ["book/index.html"]
+MOVING = [
+    page
+    for page in PAGES
+    if (HTML / page).exists() and "course-figure" in (HTML / page).read_text("utf8")
+]
+SERIOUS = {"serious", "critical"}
+
+
+def soup(page: str) -> BeautifulSoup:
+    """The parsed page."""
+    return BeautifulSoup((HTML / page).read_text("utf8"), "html.parser")
+
+
+# ------------------------------------------------------------------ without a browser
+
+
+def test_pages__all_of_the_toc_are_built(built_book):
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf8"))
+    files = [toc["root"]] + [c["file"] for part in toc["parts"] for c in part["chapters"]]
+    for name in files:
+        assert (built_book / name.removesuffix(".md")).with_suffix(".html").exists(), name
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages__internal_links_and_images_exist(built_book, page):
+    ids = {}
+    for tag in soup(page).find_all(["a", "img", "link", "script"]):
+        address = tag.get("href") or tag.get("src") or ""
+        if re.match(r"(https?:|mailto:|data:|javascript:|//)", address) or address in ("", "#"):
+            continue
+        path, fragment = urldefrag(urljoin("/" + page, address))
+        target = built_book / unquote(path).split("?")[0].lstrip("/")
+        assert target.is_file(), f"{page} points to {address}, which does not exist"
+        if fragment and target.suffix == ".html":
+            ids.setdefault(target, {t["id"] for t in BeautifulSoup(
+                target.read_text("utf8"), "html.parser").find_all(id=True)})  # fmt: skip
+            assert unquote(fragment) in ids[target], f"{page}: no anchor {address}"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages__images_have_alternative_texts(built_book, page):
+    for image in soup(page).select("article img"):
+        alt = (image.get("alt") or "").strip()
+        assert alt
+        assert not re.search(r"\.(png|svg)$|_images/", alt), f"{page}: {image.get('src')}"
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if p.startswith("lectures/")])
+def test_lectures__launch_button_opens_the_notebook_on_colab(built_book, page):
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text("utf8"))["repository"]
+    place = repository["url"].removeprefix("https://github.com/")
+    notebook = Path(page).with_suffix(".ipynb")
+    expected = (f"https://colab.research.google.com/github/{place}/blob/"
+                f"{repository['branch']}/{notebook}")  # fmt: skip
+    assert expected in [a.get("href") for a in soup(page).find_all("a")]
+    assert (ROOT / notebook).exists()
+
+
+# ------------------------------------------------------------------ in the browser
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", PAGES)
+def test_pages__load_without_errors_or_foreign_requests(book_url, open_page, page):
+    view = open_page(f"{book_url}/{page}")
+    if soup(page).select("article .math"):
+        assert view.locator("article mjx-container").count() > 0, "mathematics is not rendered"
+        assert view.locator("article mjx-merror").count() == 0, "MathJax reports an error"
+    view.wait_for_timeout(200)
+    assert view.problems == []
+
+
+@pytest.mark.browser
+def test_pages__work_from_the_file_system(built_book, open_page):
+    page = next((p for p in PAGES if p.startswith("lectures/")), PAGES[0])
+    view = open_page((built_book / page).as_uri())
+    if soup(page).select("article .math"):
+        assert view.locator("article mjx-container").count() > 0
+    assert view.problems == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("mode", ["light", "dark"])
+@pytest.mark.parametrize("page", PAGES)
+def test_pages__axe_finds_nothing_serious(book_url, open_page, page, mode):
+    from axe_playwright_python.sync_playwright import Axe
+
+    view = open_page(f"{book_url}/{page}", mode=mode, reduced_motion="reduce")
+    assert view.evaluate("document.documentElement.dataset.theme") == mode
+    found = Axe().run(view).response["violations"]
+    serious = [
+        (violation["id"], node["target"], node.get("failureSummary"))
+        for violation in found
+        if violation["impact"] in SERIOUS
+        for node in violation["nodes"]
+    ]
+    assert serious == []
+
+
+def picture(figure) -> str:
+    """What a reader sees of a figure: its drawings, numbers and the positions of its controls."""
+    return figure.evaluate(
+        "f => [...f.querySelectorAll('svg, output, canvas')].map(e => e.outerHTML).join('')"
+    )
+
+
+def changes(view, figure, before: str, milliseconds: int = 1000) -> bool:
+    """Whether the picture differs from `before` within the time."""
+    for _ in range(milliseconds // 50):
+        if picture(figure) != before:
+            return True
+        view.wait_for_timeout(50)
+    return False
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", MOVING)
+def test_figures__drawings_are_named(book_url, open_page, page):
+    view = open_page(f"{book_url}/{page}")
+    figures = view.locator(".course-figure")
+    assert figures.count() > 0
+    for figure in figures.all():
+        assert figure.locator("figure figcaption").count() == 1
+        for drawing in figure.locator("svg:not([aria-hidden=true])").all():
+            assert drawing.get_attribute("role") == "img"
+            assert (drawing.get_attribute("aria-label") or "").strip()
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", MOVING)
+def test_figures__play_and_pause_by_keyboard(book_url, open_page, page):
+    view = open_page(f"{book_url}/{page}")
+    for figure in view.locator(".course-figure").all():
+        figure.scroll_into_view_if_needed()
+        button = figure.locator('button[data-role="play"]')
+        assert button.count() == 1
+        view.wait_for_timeout(100)
+        button.focus()
+        before = picture(figure)
+        view.keyboard.press("Space")
+        assert changes(view, figure, before), "playing must change the picture"
+        view.keyboard.press("Space")
+        view.wait_for_timeout(150)
+        assert not changes(view, figure, picture(figure), 400), "pausing must stop it"
+    assert view.problems == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", MOVING)
+def test_figures__sliders_answer_the_keyboard(book_url, open_page, page):
+    view = open_page(f"{book_url}/{page}")
+    for figure in view.locator(".course-figure").all():
+        figure.scroll_into_view_if_needed()
+        for slider in figure.locator("input[type=range]:visible:not([disabled])").all():
+            slider.focus()
+            name = slider.get_attribute("aria-label") or slider.evaluate(
+                "e => e.labels[0]?.innerText"
+            )
+            assert name, "a slider must have a name"
+            view.keyboard.press("Home")
+            for key in ("End", "Home", "ArrowRight"):
+                before = picture(figure)
+                view.keyboard.press(key)
+                assert changes(view, figure, before), f"{name}: {key} must change the picture"
+    assert view.problems == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", MOVING)
+def test_figures__keep_still_until_asked_under_reduced_motion(book_url, open_page, page):
+    view = open_page(f"{book_url}/{page}", reduced_motion="reduce")
+    for figure in view.locator(".course-figure").all():
+        figure.scroll_into_view_if_needed()
+        view.wait_for_timeout(200)
+        before = picture(figure)
+        assert not changes(view, figure, before, 400), "nothing may move by itself"
+        figure.locator('button[data-role="play"]').focus()
+        view.keyboard.press("Space")
+        assert changes(view, figure, before), "play must still advance the picture"
+    assert view.problems == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", MOVING)
+def test_figures__have_no_light_panel_in_dark_mode(book_url, open_page, page):
+    view = open_page(f"{book_url}/{page}", mode="dark")
+    behind = """f => { const out = []; for (let e = f; e && !e.matches('main'); e = e.parentElement)
+        out.push(getComputedStyle(e).backgroundColor); return out; }"""
+    for figure in view.locator(".course-figure").all():
+        for colour in figure.evaluate(behind):
+            parts = [float(part) for part in re.findall(r"[\d.]+", colour)]
+            transparent = len(parts) == 4 and parts[3] == 0
+            assert transparent or max(parts[:3]) < 100, f"light panel {colour} in dark mode"
