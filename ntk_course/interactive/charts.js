@@ -194,8 +194,8 @@
 
   // ---- a panel: one svg with two axes, laid out in real pixels so that text keeps its size -------
   class Panel {
-    constructor(figure, { label, height = 200, x, y, onPick = null }) {
-      Object.assign(this, { figure, tallest: height, x: { ...x }, y: { ...y }, layers: [], ready: false });
+    constructor(figure, { label, height = 200, aspect = 1.1, x, y, onPick = null }) {
+      Object.assign(this, { figure, tallest: height, aspect, x: { ...x }, y: { ...y }, layers: [], ready: false });
       this.box = html("div", { class: onPick ? "panel picks" : "panel" });
       this.root = svg("svg", { role: "img", "aria-label": plain(label) }, this.box);
       this.frame = svg("g", {}, this.root);
@@ -234,7 +234,7 @@
     }
     resize(outer) {
       if (!(outer > 40) || !this.x.domain || !this.y.domain) return;
-      this.full = Math.min(this.tallest, Math.max(190, 0.9 * outer));
+      this.full = Math.min(this.tallest, Math.max(190, outer / this.aspect));
       const top = this.y.title ? 26 : 8, bottom = this.x.title ? 40 : 24;
       const ticks = (axis, count) => axis.ticks || (axis.log ? logTicks : linearTicks)(...axis.domain, count);
       this.height = this.full - top - bottom;

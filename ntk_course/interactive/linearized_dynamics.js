@@ -32,7 +32,7 @@
 
       const ends = span([y, this.kernel(Infinity, grid.length, spec.grid_modes), ...runs.flatMap((r) => r.fx_grid)]);
       const pad = 0.08 * (ends[1] - ends[0]);
-      const view = this.panel({ label: spec.labels.outputs, height: 400,
+      const view = this.panel({ label: spec.labels.outputs, height: 400, aspect: 0.87,
         x: { domain: span([x, grid]), title: spec.x_title, ticks: spec.x_ticks },
         y: { domain: [ends[0] - pad, ends[1] + pad], title: "output *f*_{t}(*x*)" } });
       this.final = view.layer("line", { color: "blue", width: 1.25, opacity: 0.8, dash: "2 4",
