@@ -30,7 +30,7 @@ $(STAMP): requirements.txt pyproject.toml
 
 book: $(STAMP)  ## execute the lectures and build the HTML (no network but the package index)
 	$(BIN)/python book/tools/lectures.py execute
-	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml -W -n --keep-going
+	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml -q -W -n --keep-going
 	@$(BIN)/python book/tools/lectures.py page
 
 notebooks: $(STAMP)  ## write lectures/*.ipynb from the lectures/*.md, executed
@@ -47,7 +47,7 @@ test: lint  ## everything: lint, unit tests, every notebook, the built book in a
 	$(MAKE) book
 	$(BIN)/python -m pytest tests -m "browser or book"
 
-serve: book  ## build the book and serve it on http://localhost:$(PORT)
+serve: book  ## build the book and serve it on localhost, PORT=8000
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
 bench: $(STAMP)  ## the kernels side by side with neural-tangents

@@ -140,7 +140,9 @@ def test_figures__drawings_are_named(book_url, open_page, page):
     assert figures.count() > 0
     for figure in figures.all():
         assert figure.locator("figure figcaption").count() == 1
-        for drawing in figure.locator("svg:not([aria-hidden=true])").all():
+        for drawing in figure.locator(
+            "svg:not([aria-hidden=true], [aria-hidden=true] *, button *)"
+        ).all():
             assert drawing.get_attribute("role") == "img"
             assert (drawing.get_attribute("aria-label") or "").strip()
 

@@ -164,8 +164,6 @@ def test_lecture__numbers_agree_between_book_and_notebook(path):
     prose = "\n".join(c.source for c in committed(path).cells if c.cell_type == "markdown")
     in_book = [tag.get_text().rstrip("#").strip("()") for tag in html.select("span.eqno")]
     assert re.findall(r"\\tag\{(.*?)\}", prose) == in_book
-    heads = [
-        tag.get_text().strip() for tag in html.select("p.admonition-title span.caption-number")
-    ]
+    heads = [tag.get_text().strip() for tag in html.select("article span.caption-number")]
     numbered = [head for head in heads if re.search(r"\d$", head)]
     assert re.findall(r"\*\*((?:[A-Z]\w+) \w+\.\d+)(?: \(|\.\*\*)", prose) == numbered
