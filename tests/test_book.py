@@ -22,6 +22,7 @@ MOVING = [
     for page in PAGES
     if (HTML / page).exists() and "course-figure" in (HTML / page).read_text("utf8")
 ]
+DRAWINGS = "svg:not([aria-hidden=true], [aria-hidden=true] *, button *, svg *)"
 SERIOUS = {"serious", "critical"}
 
 
@@ -140,9 +141,7 @@ def test_figures__drawings_are_named(book_url, open_page, page):
     assert figures.count() > 0
     for figure in figures.all():
         assert figure.locator("figure figcaption").count() == 1
-        for drawing in figure.locator(
-            "svg:not([aria-hidden=true], [aria-hidden=true] *, button *)"
-        ).all():
+        for drawing in figure.locator(DRAWINGS).all():
             assert drawing.get_attribute("role") == "img"
             assert (drawing.get_attribute("aria-label") or "").strip()
 
