@@ -33,9 +33,9 @@ book: $(STAMP)  ## execute the lectures and build the HTML (no network but the p
 	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml -q -W -n --keep-going
 	@$(BIN)/python book/tools/lectures.py page
 
-notebooks: $(STAMP)  ## write lectures/*.ipynb from the lectures/*.md, executed
-	$(BIN)/python book/tools/lectures.py execute
-	$(BIN)/python book/tools/lectures.py export
+notebooks: $(STAMP)  ## write lectures/*.ipynb from the lectures/*.md, executed (ONLY="04 05": these)
+	$(BIN)/python book/tools/lectures.py execute $(ONLY)
+	$(BIN)/python book/tools/lectures.py export $(ONLY)
 
 lint: $(STAMP)  ## ruff, rules and format
 	$(BIN)/ruff check $(CODE)

@@ -10,6 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+Numbers = jax.Array | np.ndarray
+
 
 def fail(name: str, rule: str, got: object, fix: str = "") -> None:
     """Raise the house's `ValueError`: what is wrong, what it was, what to do."""

@@ -1,9 +1,9 @@
 """Makes neural-tangents 0.6.5 importable on today's JAX.
 
-The library's last release (December 2023) imports names that JAX has since moved or removed. `load`
-puts stand-ins where the library looks for them; the analytic kernels, `empirical_ntk_fn`
-(implementations 1 and 2), `predict.gradient_descent_mse` and `linearize` then work. The tests use it
-as an independent oracle and the appendix tells its story; the course's numerics never import it.
+The library's last release (December 2023) imports names that JAX has since moved or removed.
+`load` puts stand-ins where the library looks for them; the analytic kernels, `empirical_ntk_fn`
+(implementations 1 and 2), `predict.gradient_descent_mse` and `linearize` then work. The tests use
+it as an independent oracle, the appendix tells its story; the course's numerics never import it.
 
 This is the one file of the course that touches private JAX names.
 """

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 import numpy as np
 import pooch
-from jaxtyping import Array, Float, Int
+from jaxtyping import Float, Int
 from sklearn.datasets import load_digits
 
 from ntk_course import _checks
+from ntk_course._checks import Numbers
 
 
 class Dataset(NamedTuple):
@@ -76,6 +77,7 @@ def load(
     Example:
         >>> load("digits").x_train.shape
         (1297, 8, 8, 1)
+
     References:
         LeCun et al. (1998); Krizhevsky (2009); Alpaydin and Kaynak (1998), UCI digits.
     """
@@ -86,9 +88,9 @@ def load(
             data = _READERS[name](_fetch(name, cache_dir))
         except (OSError, ValueError) as error:
             warnings.warn(
-                f"`{name}` could not be downloaded ({type(error).__name__}: {error}). Going on with "
-                "the embedded digits; call again when there is a network, or put the files into "
-                f"{_cache(cache_dir)}.",
+                f"`{name}` could not be downloaded ({type(error).__name__}: {error}). Going on "
+                "with the embedded digits; call again when there is a network, or put the "
+                f"files into {_cache(cache_dir)}.",
                 stacklevel=2,
             )
             return load("digits", seed=seed)
@@ -99,13 +101,13 @@ def load(
     return Dataset(data.name, x_train, y_train, x_test, y_test, data.classes)
 
 
-def flatten(x: Float[Array, "n *shape"]) -> Float[Array, "n d"]:
+def flatten(x: Float[Numbers, "n *shape"]) -> Float[Numbers, "n d"]:
     """Images as rows, (n, height, width, channels) -> (n, d)."""
     return x.reshape(len(x), -1)
 
 
 def one_hot(
-    labels: Int[Array, " n"], num_classes: int = 10, *, centred: bool = True
+    labels: Int[Numbers, " n"], num_classes: int = 10, *, centred: bool = True
 ) -> Float[np.ndarray, "n c"]:
     """Regression targets of class labels.
 

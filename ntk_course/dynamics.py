@@ -8,6 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_course import _checks
+from ntk_course._checks import Numbers
 
 
 def square_loss_gradient(fx: Array, y: Array) -> Array:
@@ -16,13 +17,13 @@ def square_loss_gradient(fx: Array, y: Array) -> Array:
 
 
 def velocity(
-    k_x_train: Float[Array, "m n"],
-    fx_train: Float[Array, "n *out"],
-    y_train: Float[Array, "n *out"],
+    k_x_train: Float[Numbers, "m n"],
+    fx_train: Float[Numbers, "n *out"],
+    y_train: Float[Numbers, "n *out"],
     *,
     learning_rate: float = 1.0,
     loss_gradient: Callable[[Array, Array], Array] = square_loss_gradient,
-) -> Float[Array, "m *out"]:
+) -> Float[Numbers, "m *out"]:
     """The time derivative of the outputs under gradient flow.
 
     Math: df(x)/dt = -eta K(x, X_T) dl/df (f(X_T), Y_T).
@@ -49,8 +50,8 @@ def velocity(
 
 
 def eigenmodes(
-    k_train_train: Float[Array, "n n"],
-) -> tuple[Float[Array, " n"], Float[Array, "n n"]]:
+    k_train_train: Float[Numbers, "n n"],
+) -> tuple[Float[Numbers, " n"], Float[Numbers, "n n"]]:
     """Eigenvalues, largest first, and eigenvectors (columns) of a Gram matrix.
 
     Math: K(X_T, X_T) = sum_i lambda_i V_i V_i^T.
@@ -58,14 +59,15 @@ def eigenmodes(
     Args:
         k_train_train: symmetric matrix, shape (n, n).
     Returns:
-        lambda, shape (n,), clipped at 0 (rounding can make a zero eigenvalue negative), and V,
-        shape (n, n), with V_i in column i.
+        lambda, shape (n,), with what is below rounding, n eps lambda_max, set to 0; and V, shape
+        (n, n), with V_i in column i.
     Raises:
         ValueError: if the matrix is not square, symmetric and finite, or has an eigenvalue that
             is negative beyond rounding.
     Example:
         >>> eigenmodes(jnp.diag(jnp.array([1.0, 3.0])))[0].tolist()
         [3.0, 1.0]
+
     References:
         Lecture notes, section 2.3.1, eq. 20.
     """
@@ -79,7 +81,9 @@ def eigenmodes(
             f"a matrix with smallest eigenvalue {smallest:g}",
             "A kernel's Gram matrix cannot have one; check how it was made.",
         )  # fmt: skip
-    return jnp.maximum(eigenvalues[::-1], 0.0), eigenvectors[:, ::-1]
+    rounding = k.shape[0] * jnp.finfo(k.dtype).eps * eigenvalues[-1]
+    eigenvalues = jnp.where(eigenvalues > rounding, eigenvalues, 0.0)
+    return eigenvalues[::-1], eigenvectors[:, ::-1]
 
 
 class GradientFlow(NamedTuple):
@@ -131,7 +135,7 @@ class GradientFlow(NamedTuple):
         start = jnp.zeros(())
         if fx_test_0 is not None:
             start = _checks.targets("fx_test_0", fx_test_0, k.shape[0])
-        moving = self.eigenvalues > self.eigenvalues[0] * n * jnp.finfo(k.dtype).eps
+        moving = self.eigenvalues > 0
         scale = jnp.where(moving, 1.0 / jnp.where(moving, self.eigenvalues, 1.0), 0.0)
         learned = -jnp.expm1(-self._exponent(_times(t)))
         return self._move(start, k @ self.eigenvectors * scale[None, :], learned)
@@ -156,11 +160,11 @@ class GradientFlow(NamedTuple):
 
 
 def gradient_flow(
-    k_train_train: Float[Array, "n n"],
-    y_train: Float[Array, "n *out"],
+    k_train_train: Float[Numbers, "n n"],
+    y_train: Float[Numbers, "n *out"],
     *,
     learning_rate: float = 1.0,
-    fx_train_0: Float[Array, "n *out"] | None = None,
+    fx_train_0: Float[Numbers, "n *out"] | None = None,
 ) -> GradientFlow:
     """Solve linearized training under the square loss for all times.
 
@@ -177,6 +181,7 @@ def gradient_flow(
         >>> flow = gradient_flow(jnp.eye(2), jnp.array([1.0, -1.0]))
         >>> round(float(flow.loss(1.0)), 4)  # 2 exp(-2)
         0.2707
+
     References:
         Lee et al. (2019), eqs 9-11. Lecture notes, eqs 14, 15, 20, 21.
     """

@@ -9,6 +9,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_course import _checks, networks
+from ntk_course._checks import Numbers
 
 Params = networks.Params
 
@@ -16,16 +17,16 @@ Params = networks.Params
 def ntk(
     apply_fn: Callable,
     params: Params,
-    x1: Float[Array, "n1 *shape"],
-    x2: Float[Array, "n2 *shape"] | None = None,
-) -> Float[Array, "n1 n2"]:
+    x1: Float[Numbers, "n1 *shape"],
+    x2: Float[Numbers, "n2 *shape"] | None = None,
+) -> Float[Numbers, "n1 n2"]:
     """The empirical NTK of any network, by its Jacobians.
 
     Math: K(x, x') = sum_p df(x)/dtheta_p df(x')/dtheta_p; with several outputs, the mean over them.
 
     Takes n1 and n2 times the number of parameters in memory; block large sets with
-    `kernels.gram(functools.partial(ntk, apply_fn, params), x)`. For the course's own fully connected
-    networks `layerwise_ntk` gives the same numbers far faster.
+    `kernels.gram(functools.partial(ntk, apply_fn, params), x)`. For the course's own fully
+    connected networks `layerwise_ntk` gives the same numbers far faster.
 
     Args:
         apply_fn: (params, x) -> outputs of shape (n,) or (n, n_out).
@@ -39,6 +40,7 @@ def ntk(
     Example:
         >>> ntk(lambda w, x: x @ w, jnp.ones(2), jnp.array([[1.0, 2.0]])).tolist()
         [[5.0]]
+
     References:
         Jacot et al. (2018). Lecture notes, section 2, eq. 7.
     """
@@ -65,13 +67,13 @@ def _jacobian_ntk(apply_fn: Callable, params: Params, x1: Array, x2: Array) -> A
 
 def layerwise_ntk(
     params: list,
-    x1: Float[Array, "n1 d"],
-    x2: Float[Array, "n2 d"] | None = None,
+    x1: Float[Numbers, "n1 d"],
+    x2: Float[Numbers, "n2 d"] | None = None,
     *,
     activation: str = "relu",
     w_std: float | None = None,
     b_std: float = 0.0,
-) -> Float[Array, "n1 n2"]:
+) -> Float[Numbers, "n1 n2"]:
     """The empirical NTK of the course's scalar fully connected network, layer by layer.
 
     Math: K = sum_l (w_l^2 <a_(l-1), a'_(l-1)> / d_(l-1) + b^2) <delta_l, delta'_l>, where a are the
@@ -142,14 +144,15 @@ def linearize(apply_fn: Callable, params_0: Params) -> Callable:
         ValueError: if `apply_fn` is not callable.
     Example:
         >>> f_lin = linearize(lambda w, x: w**2 * x, 3.0)
-        >>> float(f_lin(4.0, 1.0))  # 9 + 6
+        >>> float(f_lin(4.0, jnp.ones(())))  # 9 + 6
         15.0
+
     References:
         Lee et al. (2019), eq. 5. Lecture notes, section 2.2, eq. 13.
     """
     _checks.is_callable("apply_fn", apply_fn)
 
-    def f_lin(params: Params, x: Array) -> Array:
+    def f_lin(params: Params, x: Numbers) -> Array:
         step = jax.tree.map(jnp.subtract, params, params_0)
         value, change = jax.jvp(lambda p: apply_fn(p, x), (params_0,), (step,))
         return value + change

@@ -1,13 +1,7 @@
-"""Closed-form NNGP and NTK of infinitely wide networks, and blocked Gram matrices.
-
-A pair of points is described by the norms p, q of its two pre-activation vectors and by the squared
-*chord* |u1 - u2|^2 = 2 (1 - cos theta) between their directions. A chord, unlike a cosine, does not
-lose its digits where two points nearly coincide, so float32 suffices and gradients stay finite there.
-"""
+"""Closed-form NNGP and NTK of infinitely wide networks, and blocked Gram matrices."""
 
 from collections.abc import Callable
 from functools import partial
-from math import pi
 from typing import NamedTuple
 
 import jax
@@ -16,7 +10,8 @@ import numpy as np
 from jaxtyping import Array, Float
 from tqdm.auto import tqdm
 
-from ntk_course import _checks, networks
+from ntk_course import _checks, _layers, networks
+from ntk_course._checks import Numbers
 
 
 class Kernel(NamedTuple):
@@ -26,15 +21,7 @@ class Kernel(NamedTuple):
     ntk: Callable
 
 
-class _Pairs(NamedTuple):
-    """Every pair of points: norms p (of x1), q (of x2) and the squared chord, all broadcastable."""
-
-    p: Array
-    q: Array
-    chord: Array
-
-
-def kappa_0(u: Float[Array, "..."]) -> Float[Array, "..."]:
+def kappa_0(u: Float[Numbers, "..."]) -> Float[Numbers, "..."]:
     """The arc-cosine kernel of order 0: how often two ReLU inputs are active together.
 
     Math: kappa_0(u) = (pi - theta) / pi with theta = arccos(u); 2 E[sigma'(z1) sigma'(z2)].
@@ -46,16 +33,17 @@ def kappa_0(u: Float[Array, "..."]) -> Float[Array, "..."]:
     Raises:
         ValueError: if a value is not finite.
     Example:
-        >>> kappa_0(jnp.array([-1.0, 0.0, 1.0])).tolist()
+        >>> kappa_0(jnp.array([-1.0, 0.0, 1.0])).round(6).tolist()
         [0.0, 0.5, 1.0]
+
     References:
         Cho and Saul (2009). Lecture notes, section 2.2, eq. 17 for ReLU.
     """
     u = _checks.floats("u", u, ndim=range(7))
-    return _arc_cosine(2.0 * (1.0 - u))[0]
+    return _layers.arc_cosine(2.0 * (1.0 - u))[0]
 
 
-def kappa_1(u: Float[Array, "..."]) -> Float[Array, "..."]:
+def kappa_1(u: Float[Numbers, "..."]) -> Float[Numbers, "..."]:
     """The arc-cosine kernel of order 1: the covariance of two ReLU outputs.
 
     Math: kappa_1(u) = (sin theta + (pi - theta) cos theta) / pi; 2 E[sigma(z1) sigma(z2)].
@@ -70,7 +58,7 @@ def kappa_1(u: Float[Array, "..."]) -> Float[Array, "..."]:
         Cho and Saul (2009). Lecture notes, section 2.2, eq. 17 for ReLU.
     """
     u = _checks.floats("u", u, ndim=range(7))
-    return 1.0 - _arc_cosine(2.0 * (1.0 - u))[1]
+    return 1.0 - _layers.arc_cosine(2.0 * (1.0 - u))[1]
 
 
 def fully_connected(
@@ -85,9 +73,9 @@ def fully_connected(
 
     Math: K' = w^2 E[sigma sigma] + b^2,  Theta' = K' + w^2 E[sigma' sigma'] Theta, layer by layer.
 
-    Accuracy in float32, relative to the largest entry: about 1e-6 on the diagonal and for identical
-    rows (found by an exact hash, so duplicates anywhere count). Near-equal distinct rows lose digits
-    in the inner product itself, up to about 1e-3 at angles near 3e-4, as in every library.
+    Accuracy in float32, relative to the largest entry: about 1e-6 on the diagonal and for
+    identical rows (found by an exact hash, so duplicates anywhere count). Near-equal distinct rows
+    lose digits in the inner product itself, up to 1e-3 at angles near 3e-4, as in every library.
     `precise=True` forms their chord from differences instead and keeps 1e-5 everywhere; it costs
     n1 n2 d elementwise operations in place of one matrix product (about 5 to 10 times the time on a
     CPU at d = 784; under differentiation also n1 n2 d memory).
@@ -106,6 +94,7 @@ def fully_connected(
         >>> x = jnp.array([[1.0, 0.0], [0.0, 1.0]])
         >>> fully_connected(1).ntk(x).round(4).tolist()  # kappa_1 + u kappa_0, over d
         [[1.0, 0.1592], [0.1592, 1.0]]
+
     References:
         Jacot et al. (2018); Arora et al. (2019). Lecture notes, section 2.2, eq. 17 (depth 1).
     """
@@ -113,12 +102,12 @@ def fully_connected(
     b_std = _checks.scalar("b_std", b_std)
 
     def compute(which: str, x1: Array, x2: Array) -> Array:
-        pairs = _input_pairs(x1, x2, stds[0], b_std, precise)
-        nngp = ntk = _covariance(pairs)
+        pairs = _layers.input_pairs(x1, x2, stds[0], b_std, precise)
+        nngp = ntk = _layers.covariance(pairs)
         for std in stds[1:]:
-            pairs, derivative = _NONLINEARITIES[activation](pairs)
-            pairs = _dense(pairs, std, b_std)
-            nngp = _covariance(pairs)
+            pairs, derivative = _layers.NONLINEARITIES[activation](pairs)
+            pairs = _layers.dense(pairs, std, b_std)
+            nngp = _layers.covariance(pairs)
             ntk = nngp + std**2 * derivative * ntk
         return nngp if which == "nngp" else ntk
 
@@ -157,15 +146,15 @@ def convolutional(
     pool = readout == "pool"
 
     def compute(which: str, x1: Array, x2: Array) -> Array:
-        pairs = _convolve(_pixel_pairs(x1, x2, pool), stds[0], b_std)
-        ntk = _covariance(pairs)
+        pairs = _layers.convolve(_layers.pixel_pairs(x1, x2, pool), stds[0], b_std)
+        ntk = _layers.covariance(pairs)
         for std in stds[1:-1]:
-            pairs, derivative = _NONLINEARITIES[activation](pairs)
-            pairs = _convolve(pairs, std, b_std)
-            ntk = _covariance(pairs) + std**2 * _window_mean(derivative * ntk)
-        pairs, derivative = _NONLINEARITIES[activation](pairs)
+            pairs, derivative = _layers.NONLINEARITIES[activation](pairs)
+            pairs = _layers.convolve(pairs, std, b_std)
+            ntk = _layers.covariance(pairs) + std**2 * _layers.window_mean(derivative * ntk)
+        pairs, derivative = _layers.NONLINEARITIES[activation](pairs)
         axes = tuple(range(pairs.chord.ndim - 2))
-        nngp = stds[-1] ** 2 * _covariance(pairs).mean(axes) + b_std**2
+        nngp = stds[-1] ** 2 * _layers.covariance(pairs).mean(axes) + b_std**2
         return nngp if which == "nngp" else nngp + stds[-1] ** 2 * (derivative * ntk).mean(axes)
 
     def numbers_per_pair(image_shape: tuple) -> int:
@@ -177,8 +166,8 @@ def convolutional(
 
 def gram(
     kernel_fn: Callable,
-    x1: Float[Array, "n1 *shape"],
-    x2: Float[Array, "n2 *shape"] | None = None,
+    x1: Float[Numbers, "n1 *shape"],
+    x2: Float[Numbers, "n2 *shape"] | None = None,
     *,
     block_size: int | None = None,
     progress: bool | None = None,
@@ -254,7 +243,7 @@ def _rows(x: Array, size: int) -> Callable[[int], Array]:
 
 
 def _block_size(per_pair: int, n1: int, n2: int, wanted: int | None) -> int:
-    """The rows of a block: as wanted, else at most 512 and the most whose work stays near 128 MB."""
+    """The rows of a block: as wanted, else at most 512 with a workspace near 128 MB."""
     longest = max(n1, n2)
     if wanted is not None:
         return min(_checks.integer("block_size", wanted), longest)
@@ -298,182 +287,3 @@ def _kernel(
         return kernel_fn
 
     return Kernel(public("nngp"), public("ntk"))
-
-
-# --- one layer of a kernel ---------------------------------------------------------------------
-
-
-@jax.jit
-def _covariance(pairs: _Pairs) -> Array:
-    """The inner product p q cos(theta)."""
-    return pairs.p * pairs.q * (1.0 - pairs.chord / 2)
-
-
-@jax.jit
-def _distance(pairs: _Pairs, scale: float) -> Array:
-    """The squared distance |h1 - h2|^2, times a scale."""
-    return scale * ((pairs.p - pairs.q) ** 2 + pairs.p * pairs.q * pairs.chord)
-
-
-def _dense(pairs: _Pairs, w_std: float, b_std: float) -> _Pairs:
-    """A dense layer: covariances times w^2, plus b^2."""
-    a, e = w_std * pairs.p, w_std * pairs.q
-    if not b_std:
-        return _Pairs(a, e, pairs.chord)
-    p, q = jnp.sqrt(a**2 + b_std**2), jnp.sqrt(e**2 + b_std**2)
-    # A bias turns both directions towards each other; written without cancellation.
-    gap = 2 * b_std**2 * (a - e) ** 2 / (p * q + a * e + b_std**2)
-    return _Pairs(p, q, (a * e * pairs.chord + gap) / (p * q))
-
-
-def _relu(pairs: _Pairs) -> tuple[_Pairs, Array]:
-    """After a ReLU: the pairs, and E[sigma' sigma']."""
-    half = np.sqrt(0.5).astype(pairs.chord.dtype)
-    kappa_0, rest = _arc_cosine(pairs.chord)
-    return _Pairs(half * pairs.p, half * pairs.q, 2.0 * rest), kappa_0 / 2
-
-
-@jax.jit
-def _erf(pairs: _Pairs) -> tuple[_Pairs, Array]:
-    """After an erf: the pairs, and E[sigma' sigma'] (Williams, 1997)."""
-
-    def norm(p: Array) -> Array:
-        return _sqrt(2 / pi * jnp.arctan2(2 * p**2, jnp.sqrt(1 + 4 * p**2)))
-
-    p, q, k12 = pairs.p, pairs.q, _covariance(pairs)
-    sine2 = pairs.chord * (1.0 - pairs.chord / 4)
-    root = jnp.sqrt(1 + 2 * p**2 + 2 * q**2 + 4 * (p * q) ** 2 * sine2)
-    k12, p, q = 2 / pi * jnp.arctan2(2 * k12, root), norm(p), norm(q)
-    return _Pairs(p, q, _chord(k12, p, q)), 4 / pi / root
-
-
-_NONLINEARITIES = {"relu": _relu, "erf": _erf}
-
-
-@jax.custom_jvp
-def _arc_cosine(chord: Array) -> tuple[Array, Array]:
-    """kappa_0 and 1 - kappa_1 of a squared chord, the latter without cancellation."""
-    theta = _angle(chord)
-    return 1.0 - theta / pi, _rest(chord, theta)
-
-
-@jax.jit
-def _angle(chord: Array) -> Array:
-    """theta from the squared chord: tan^2(theta / 2) = chord / (4 - chord)."""
-    chord = jnp.clip(chord, 0.0, 4.0)
-    return 2.0 * jnp.arctan(jnp.sqrt(chord / (4.0 - chord)))
-
-
-@jax.jit
-def _rest(chord: Array, theta: Array) -> Array:
-    """1 - kappa_1 = (1 - cos theta) - (sin theta - theta cos theta) / pi."""
-    sine = _sqrt(chord * (4.0 - chord)) / 2
-    return chord / 2 - (sine - theta * (1.0 - chord / 2)) / pi
-
-
-@_arc_cosine.defjvp
-def _arc_cosine_jvp(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
-    """d kappa_0 = -dtheta / pi, set to 0 where it is infinite; d (1 - kappa_1) = kappa_0 / 2."""
-    (chord,), (direction,) = primals, tangents
-    kappa_0, rest = _arc_cosine(chord)
-    sine = _sqrt(chord * (4.0 - chord))
-    slope = jnp.where(sine > 0, -1 / pi / jnp.where(sine > 0, sine, 1.0), 0.0)
-    return (kappa_0, rest), (slope * direction, kappa_0 / 2 * direction)
-
-
-def _sqrt(x: Array) -> Array:
-    """Square root that is 0, with gradient 0, for x <= 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
-
-
-def _chord(k12: Array, p: Array, q: Array) -> Array:
-    """The squared chord from an inner product; 0 where a vector is zero."""
-    size = p * q
-    nonzero = size > 0
-    return jnp.where(nonzero, 2.0 - 2.0 * k12 / jnp.where(nonzero, size, 1.0), 0.0)
-
-
-# --- the inputs --------------------------------------------------------------------------------
-
-
-def _input_pairs(x1: Array, x2: Array, w_std: float, b_std: float, precise: bool) -> _Pairs:
-    """The first dense layer on vectors: w^2 <x1, x2> / d + b^2."""
-    scale = w_std / x1.shape[1] ** 0.5
-    norms = [_sqrt((scale * x) ** 2 @ jnp.ones(x.shape[1], x.dtype)) for x in (x1, x2)]
-    p, q = norms[0][:, None], norms[1][None, :]
-    if precise:
-        units = [
-            x / jnp.where(n > 0, n, 1.0)[:, None] for x, n in zip((x1, x2), norms, strict=True)
-        ]
-        chord = scale**2 * ((units[0][:, None, :] - units[1][None, :, :]) ** 2).sum(-1)
-        chord = jnp.where(p * q > 0, chord, 0.0)
-    else:
-        chord = _chord((scale * x1) @ (scale * x2).T, p, q)
-        # Rounding hides that two rows are equal; their hash does not. (1e-2 guards a collision.)
-        equal = (_row_hash(x1)[:, None] == _row_hash(x2)[None, :]) & (chord < 1e-2)
-        chord = jnp.where(equal, 0.0, chord)
-    return _dense(_Pairs(p, q, chord), 1.0, b_std)
-
-
-def _row_hash(x: Array) -> Array:
-    """One integer a row, equal for equal rows: a random linear hash of mixed bits."""
-    unsigned = jnp.uint64 if x.dtype == jnp.float64 else jnp.uint32
-    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x) + 0.0, unsigned)
-    bits = (bits ^ (bits >> 16)) * unsigned(0x45D9F3B)
-    weights = jax.random.bits(jax.random.key(0), (x.shape[1],), unsigned)
-    return ((bits ^ (bits >> 15)) * weights[None, :]).sum(1, dtype=unsigned)
-
-
-@partial(jax.jit, static_argnums=2)
-def _pixel_pairs(x1: Array, x2: Array, pool: bool) -> _Pairs:
-    """Pairs of pixels, vectors of channels: (h, w, n1, n2) or, for pooling, (h, w, h, w, n1, n2).
-
-    Images come last: then a shift by a pixel moves whole rows of memory, several times faster.
-    """
-    a, b = (jnp.moveaxis(x, 0, -1) for x in (x1, x2))  # (h, w, channels, n)
-    a, b = a[..., :, None], b[..., None, :]
-    if pool:
-        a, b = a[:, :, None, None], b[None, None]
-    channels = x1.shape[-1]
-    p, q = (_sqrt((z**2).sum(-3) / channels) for z in (a, b))
-    return _from_distance(p, q, ((a - b) ** 2).sum(-3) / channels)
-
-
-@jax.jit
-def _from_distance(p: Array, q: Array, distance: Array, more: Array | float = 0.0) -> _Pairs:
-    """Pairs from their squared distance |h1 - h2|^2, given as a sum of two parts."""
-    nonzero = p * q > 0
-    chord = (distance + more - (p - q) ** 2) / jnp.where(nonzero, p * q, 1.0)
-    return _Pairs(p, q, jnp.where(nonzero, jnp.maximum(chord, 0.0), 0.0))
-
-
-def _convolve(pairs: _Pairs, w_std: float, b_std: float) -> _Pairs:
-    """A 3x3 SAME convolution: covariances and squared distances are averaged over windows."""
-    norms, alone = [], 0.0
-    for z in (pairs.p, pairs.q):
-        mean = _window_mean(z**2)
-        norms.append(_sqrt(w_std**2 * mean + b_std**2))
-        # Where one window sticks out of its image and the other does not, what it misses.
-        both = jnp.broadcast_to(z**2, (*pairs.chord.shape[:-2], *z.shape[-2:]))
-        alone = alone + (mean - _window_mean(both))
-    return _from_distance(*norms, _window_mean(_distance(pairs, w_std**2)), w_std**2 * alone)
-
-
-@jax.jit
-def _window_mean(k: Array) -> Array:
-    """The mean over 3x3 windows, zero outside; pairs of pixels (h, w, h', w') move together.
-
-    An axis of length 1 belongs to the other image and stays. Rows are added first, then columns.
-    """
-    for first in (0, 1):
-        axes = [axis for axis in range(first, k.ndim - 2, 2) if k.shape[axis] > 1]
-        k = k + _shift(k, axes, 1) + _shift(k, axes, -1)
-    return k / 9
-
-
-def _shift(k: Array, axes: list[int], by: int) -> Array:
-    """k moved by one position along the axes together, zeros coming in."""
-    return jax.lax.pad(
-        k, jnp.zeros((), k.dtype), [(by, -by, 0) if a in axes else (0, 0, 0) for a in range(k.ndim)]
-    )

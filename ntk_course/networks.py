@@ -1,4 +1,4 @@
-"""Networks in the NTK parametrization: pairs (init_fn, apply_fn), fully connected and convolutional.
+"""Networks in the NTK parametrization: (init_fn, apply_fn), fully connected and convolutional.
 
 All weights start as N(0, 1); the scale of each layer sits in the forward pass. `w_std=None` is the
 normalization of the lecture notes, eq. 12: 1 in the first layer, sqrt(c) after each activation. A
@@ -6,6 +6,7 @@ number is neural-tangents' `W_std`, the same in every layer.
 """
 
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import asin, pi, sqrt
 from typing import Any, NamedTuple
 
@@ -14,6 +15,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_course import _checks
+from ntk_course._checks import Numbers
 
 Params = Any
 
@@ -51,7 +53,18 @@ def layer_stds(activation: str, depth: int, w_std: float | None) -> tuple[float,
 
 
 def dense(layer: dict, a: Array, w_std: float, b_std: float) -> Array:
-    """One dense layer in the NTK parametrization: w_std W a / sqrt(d) + b_std b."""
+    """One dense layer in the NTK parametrization.
+
+    Math: z = w_std W a / sqrt(d) + b_std b.
+
+    Args:
+        layer: {"w": (m, d)}, with "b": (m,) if b_std > 0.
+        a: activations, shape (n, d).
+        w_std: scale of the weights.
+        b_std: scale of the biases.
+    Returns:
+        Pre-activations, shape (n, m).
+    """
     z = w_std / sqrt(a.shape[-1]) * a @ layer["w"].T
     return z + b_std * layer["b"][None, :] if b_std else z
 
@@ -84,6 +97,7 @@ def fully_connected(
         >>> net = fully_connected(3, (64, 64))
         >>> net.apply_fn(net.init_fn(jax.random.key(0)), jnp.ones((5, 3))).shape
         (5,)
+
     References:
         Jacot et al. (2018). Lecture notes, section 2.2, eq. 12.
     """
@@ -94,13 +108,10 @@ def fully_connected(
     sizes, sigma = (d_in, *hidden, outputs), ACTIVATIONS[activation]
 
     def init_fn(key):
-        shapes = [
-            {"w": (m, d)} | ({"b": (m,)} if b_std else {})
-            for d, m in zip(sizes[:-1], sizes[1:], strict=True)
-        ]
+        shapes = [{"w": (m, d)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
         return _normal(key, shapes)
 
-    def apply_fn(params, x: Float[Array, "n d"]) -> Array:
+    def apply_fn(params, x: Float[Numbers, "n d"]) -> Array:
         x = _checks.floats("x", x, ndim=2, fix="One row a point; flatten images first.")
         _checks.shape("x", x, (None, d_in), f"The network was built with d_in={d_in}.")
         z = dense(params[0], x, stds[0], b_std)
@@ -147,12 +158,11 @@ def convolutional(
     features = hidden[-1] * (height * width if readout == "flatten" else 1)
 
     def init_fn(key):
-        pairs = zip(sizes[:-1], sizes[1:], strict=True)
-        shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairs]
+        shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
         readout_shape = {"w": (1, features)} | ({"b": (1,)} if b_std else {})
         return _normal(key, [*shapes, readout_shape])
 
-    def apply_fn(params, x: Float[Array, "n h w c"]) -> Array:
+    def apply_fn(params, x: Float[Numbers, "n h w c"]) -> Array:
         x = _checks.floats("x", x, ndim=4, fix="Images are (n, height, width, channels).")
         _checks.shape("x", x, (None, height, width, channels), "The network expects this shape.")
         a = x

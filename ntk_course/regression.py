@@ -5,15 +5,16 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from ntk_course import _checks
+from ntk_course._checks import Numbers
 
 
 def fit(
-    k_train_train: Float[Array, "n n"],
-    y_train: Float[Array, "n *out"],
+    k_train_train: Float[Numbers, "n n"],
+    y_train: Float[Numbers, "n *out"],
     *,
     ridge: float = 0.0,
     diag_reg: float = 0.0,
-) -> Float[Array, "n *out"]:
+) -> Float[Numbers, "n *out"]:
     """Dual coefficients of kernel ridge regression.
 
     Math: alpha = (K + lambda I)^(-1) y, with lambda = ridge + diag_reg tr(K) / n.
@@ -30,6 +31,7 @@ def fit(
     Example:
         >>> fit(2.0 * jnp.eye(2), jnp.array([1.0, 3.0]), ridge=2.0).tolist()
         [0.25, 0.75]
+
     References:
         Lecture notes, section 2.3, eq. 19 (ridge = 0).
     """
@@ -58,8 +60,8 @@ def _solve(k: Array, y: Array, shift: Array) -> Array:
 
 
 def predict(
-    k_test_train: Float[Array, "n_test n"], alpha: Float[Array, "n *out"]
-) -> Float[Array, "n_test *out"]:
+    k_test_train: Float[Numbers, "n_test n"], alpha: Float[Numbers, "n *out"]
+) -> Float[Numbers, "n_test *out"]:
     """Predictions of kernel ridge regression.
 
     Math: f(x) = K(x, X_T) alpha.

@@ -1,13 +1,16 @@
 """The notes' synthetic problems, with their closed-form answers."""
 
+from collections.abc import Sequence
+
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float
+from jaxtyping import Float
 
 from ntk_course import _checks, kernels
+from ntk_course._checks import Numbers
 
 
-def circle_angles(n: int, *, density_ratio: float = 1.0) -> Float[Array, " n"]:
+def circle_angles(n: int, *, density_ratio: float = 1.0) -> Float[Numbers, " n"]:
     """n angles on the circle, evenly spaced or denser on the upper half.
 
     Math: the i-th angle is the (i + 1/2)/n quantile of a density p that is `density_ratio` times as
@@ -23,6 +26,7 @@ def circle_angles(n: int, *, density_ratio: float = 1.0) -> Float[Array, " n"]:
     Example:
         >>> circle_angles(4, density_ratio=3.0).round(2).tolist()
         [0.52, 1.57, 2.62, 4.71]
+
     References:
         Basri et al. (2020), section 5. Lecture notes, section 2.3.1.
     """
@@ -36,8 +40,11 @@ def circle_angles(n: int, *, density_ratio: float = 1.0) -> Float[Array, " n"]:
 
 
 def circle_ntk(
-    angles1: Float[Array, " n1"], angles2: Float[Array, " n2"] | None = None, *, bias: bool = False
-) -> Float[Array, "n1 n2"]:
+    angles1: Float[Numbers, " n1"],
+    angles2: Float[Numbers, " n2"] | None = None,
+    *,
+    bias: bool = False,
+) -> Float[Numbers, "n1 n2"]:
     """The NTK of one wide hidden ReLU layer on the unit circle.
 
     Math: K = kappa_1(u) + u kappa_0(u) + [bias] kappa_0(u), with u = cos(angle difference); eq. 17
@@ -61,7 +68,7 @@ def circle_ntk(
 
 
 def circle_eigenvalues(
-    frequencies: Float[Array, " m"], *, bias: bool = False, train_readout: bool = True
+    frequencies: Sequence[int] | Numbers, *, bias: bool = False, train_readout: bool = True
 ) -> Float[np.ndarray, " m"]:
     """The eigenvalues of `circle_ntk` under the uniform density, one a frequency.
 
@@ -81,6 +88,7 @@ def circle_eigenvalues(
     Example:
         >>> circle_eigenvalues([1, 2, 3]).round(4).tolist()
         [0.5, 0.1576, 0.0]
+
     References:
         Basri et al. (2019), section 3; Basri et al. (2020). Lecture notes, section 2.3.1.
     """

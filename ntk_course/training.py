@@ -11,6 +11,7 @@ import optax
 from jaxtyping import Array, Float
 
 from ntk_course import _checks
+from ntk_course._checks import Numbers
 from ntk_course.networks import Params
 
 
@@ -33,8 +34,8 @@ def square_loss(fx: Array, y: Array) -> Array:
 def gradient_descent(
     apply_fn: Callable,
     params: Params,
-    x_train: Float[Array, "n *shape"],
-    y_train: Float[Array, "n *out"],
+    x_train: Float[Numbers, "n *shape"],
+    y_train: Float[Numbers, "n *out"],
     *,
     learning_rate: float,
     num_steps: int,

@@ -3,6 +3,8 @@
 python book/tools/lectures.py execute   # fill the cache that the book is built from
 python book/tools/lectures.py export    # write lectures/*.ipynb from the cache
 python book/tools/lectures.py page      # print the page to open
+
+`execute` and `export` take the numbers of the lectures that they are for; without any, all.
 """
 
 import hashlib
@@ -84,11 +86,19 @@ def forget_pages(executed: bool) -> None:
         shutil.rmtree(DOCTREES)
 
 
-def execute() -> int:
+def chosen(numbers: list[str]) -> list[Path]:
+    """The lectures with these numbers; all, if none are given."""
+    unknown = set(numbers) - {path.name[:2] for path in sources()}
+    if unknown:
+        raise ExportError(f"`ONLY` must list numbers of lectures; got {sorted(unknown)[0]!r}")
+    return [path for path in sources() if not numbers or path.name[:2] in numbers]
+
+
+def execute(numbers: list[str]) -> int:
     """Execute every lecture that the cache does not hold; report times and failures."""
     os.environ["NTK_COURSE_STATIC"] = "1"
     cache, failures, total = open_cache(), [], 0.0
-    for path in sources():
+    for path in chosen(numbers):
         notebook = read_lecture(path)
         try:
             record = cache.match_cache_notebook(notebook)
@@ -111,7 +121,7 @@ def execute() -> int:
         bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
         cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
     forget_pages(executed=total > 0)
-    print(f"  {len(sources())} lectures, {total:.1f} s of execution")
+    print(f"  {len(chosen(numbers))} lectures, {total:.1f} s of execution")
     for failure in failures:
         print(f"\n{failure}", file=sys.stderr)
     return 1 if failures else 0
@@ -131,13 +141,13 @@ def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
     return notebook
 
 
-def write_notebooks() -> int:
+def write_notebooks(numbers: list[str]) -> int:
     """Write `lectures/*.ipynb`, and remove those whose lecture is gone."""
     cache = get_cache(str(CACHE))
     notebooks = export(sources(), BIBLIOGRAPHY)
-    for path, notebook in notebooks.items():
+    for path in chosen(numbers):
         target = path.with_suffix(".ipynb")
-        text = nbformat.writes(executed(path, notebook, cache), indent=1, sort_keys=True)
+        text = nbformat.writes(executed(path, notebooks[path], cache), indent=1, sort_keys=True)
         target.write_text(text.rstrip("\n") + "\n", encoding="utf8")
         print(f"  {target.relative_to(ROOT)}")
     for stale in set(LECTURES.glob("*.ipynb")) - {path.with_suffix(".ipynb") for path in notebooks}:
@@ -145,7 +155,7 @@ def write_notebooks() -> int:
     return 0
 
 
-def print_page() -> int:
+def print_page(_numbers: list[str]) -> int:
     """Print the address of the built book's first page."""
     page = ROOT / "_build" / "html" / "index.html"
     print(f"\nThe book is built. Open {page.as_uri()}")
@@ -155,10 +165,10 @@ def print_page() -> int:
 def main(arguments: list[str]) -> int:
     """Run one command."""
     commands = {"execute": execute, "export": write_notebooks, "page": print_page}
-    if len(arguments) != 1 or arguments[0] not in commands:
+    if not arguments or arguments[0] not in commands:
         sys.exit(__doc__)
     try:
-        return commands[arguments[0]]()
+        return commands[arguments[0]](arguments[1:])
     except ExportError as error:
         sys.exit(f"error: {error}")
 

@@ -12,23 +12,9 @@ from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array
 
 from ntk_course import _checks
-
-Numbers = Array | np.ndarray
-
-# The series colours of the course, at least 3.6:1 against white and against the dark page #14181e.
-PALETTE = {
-    "blue": "#2b7bd0",
-    "orange": "#d55e00",
-    "green": "#0a8f72",
-    "purple": "#9467bd",
-    "pink": "#c2569a",
-    "gold": "#a07900",
-    "red": "#d6475a",
-    "grey": "#747c87",
-}
+from ntk_course.plots import PALETTE
 
 _PAGE = """<!doctype html>
 <html lang="en">

@@ -9,8 +9,9 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_course import _checks, empirical, networks, training
+from ntk_course._checks import Numbers
 from ntk_course.dynamics import GradientFlow
-from ntk_course.interactive._base import Figure, Numbers, compact
+from ntk_course.interactive._base import Figure, compact
 
 
 class Run(NamedTuple):

@@ -6,7 +6,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ntk_course import _checks
-from ntk_course.interactive._base import PALETTE, Figure, Numbers, compact
+from ntk_course._checks import Numbers
+from ntk_course.interactive._base import PALETTE, Figure, compact
 from ntk_course.interactive._linearized_dynamics import ascending_times
 
 

@@ -20,7 +20,8 @@ from jaxtyping import Float
 from matplotlib.figure import Figure as Picture
 
 from ntk_course import _checks, dynamics, kernels
-from ntk_course.interactive._base import PALETTE, Numbers
+from ntk_course._checks import Numbers
+from ntk_course.interactive._base import PALETTE
 from ntk_course.interactive._linearized_dynamics import record_run
 
 STATIC_NOTE = "Run this notebook in Jupyter or Colab to retrain the network live."

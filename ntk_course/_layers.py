@@ -1,0 +1,198 @@
+"""How each layer of an infinitely wide network maps the covariances of pairs of points.
+
+A pair of points is described by the norms p, q of its two pre-activation vectors and by the
+squared *chord* |u1 - u2|^2 = 2 (1 - cos theta) between their directions. A chord, unlike a cosine,
+does not lose its digits where two points nearly coincide: float32 suffices there, and gradients
+stay finite.
+"""
+
+from functools import partial
+from math import pi
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array
+
+
+class Pairs(NamedTuple):
+    """Every pair of points: norms p (of x1), q (of x2) and the squared chord, all broadcastable."""
+
+    p: Array
+    q: Array
+    chord: Array
+
+
+@jax.jit
+def covariance(pairs: Pairs) -> Array:
+    """The inner product p q cos(theta)."""
+    return pairs.p * pairs.q * (1.0 - pairs.chord / 2)
+
+
+@jax.jit
+def _distance(pairs: Pairs, scale: float | Array) -> Array:
+    """The squared distance |h1 - h2|^2, times a scale."""
+    return scale * ((pairs.p - pairs.q) ** 2 + pairs.p * pairs.q * pairs.chord)
+
+
+def dense(pairs: Pairs, w_std: float, b_std: float) -> Pairs:
+    """A dense layer: covariances times w^2, plus b^2."""
+    a, e = w_std * pairs.p, w_std * pairs.q
+    if not b_std:
+        return Pairs(a, e, pairs.chord)
+    p, q = jnp.sqrt(a**2 + b_std**2), jnp.sqrt(e**2 + b_std**2)
+    # A bias turns both directions towards each other; written without cancellation.
+    gap = 2 * b_std**2 * (a - e) ** 2 / (p * q + a * e + b_std**2)
+    return Pairs(p, q, (a * e * pairs.chord + gap) / (p * q))
+
+
+def _relu(pairs: Pairs) -> tuple[Pairs, Array]:
+    """After a ReLU: the pairs, and E[sigma' sigma']."""
+    half = np.sqrt(0.5).astype(pairs.chord.dtype)
+    kappa_0, rest = arc_cosine(pairs.chord)
+    return Pairs(half * pairs.p, half * pairs.q, 2.0 * rest), kappa_0 / 2
+
+
+@jax.jit
+def _erf(pairs: Pairs) -> tuple[Pairs, Array]:
+    """After an erf: the pairs, and E[sigma' sigma'] (Williams, 1997)."""
+
+    def norm(p: Array) -> Array:
+        return _sqrt(2 / pi * jnp.arctan2(2 * p**2, jnp.sqrt(1 + 4 * p**2)))
+
+    p, q, k12 = pairs.p, pairs.q, covariance(pairs)
+    sine2 = pairs.chord * (1.0 - pairs.chord / 4)
+    root = jnp.sqrt(1 + 2 * p**2 + 2 * q**2 + 4 * (p * q) ** 2 * sine2)
+    k12, p, q = 2 / pi * jnp.arctan2(2 * k12, root), norm(p), norm(q)
+    return Pairs(p, q, _chord(k12, p, q)), 4 / pi / root
+
+
+NONLINEARITIES = {"relu": _relu, "erf": _erf}
+
+
+@jax.custom_jvp
+def arc_cosine(chord: Array) -> tuple[Array, Array]:
+    """kappa_0 and 1 - kappa_1 of a squared chord, the latter without cancellation."""
+    theta = _angle(chord)
+    return 1.0 - theta / pi, _rest(chord, theta)
+
+
+@jax.jit
+def _angle(chord: Array) -> Array:
+    """theta from the squared chord: tan^2(theta / 2) = chord / (4 - chord)."""
+    chord = jnp.clip(chord, 0.0, 4.0)
+    return 2.0 * jnp.arctan(jnp.sqrt(chord / (4.0 - chord)))
+
+
+@jax.jit
+def _rest(chord: Array, theta: Array) -> Array:
+    """1 - kappa_1 = (1 - cos theta) - (sin theta - theta cos theta) / pi."""
+    sine = _sqrt(chord * (4.0 - chord)) / 2
+    return chord / 2 - (sine - theta * (1.0 - chord / 2)) / pi
+
+
+@arc_cosine.defjvp
+def _arc_cosine_jvp(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
+    """d kappa_0 = -dtheta / pi, set to 0 where it is infinite; d (1 - kappa_1) = kappa_0 / 2."""
+    (chord,), (direction,) = primals, tangents
+    kappa_0, rest = arc_cosine(chord)
+    sine = _sqrt(chord * (4.0 - chord))
+    slope = jnp.where(sine > 0, -1 / pi / jnp.where(sine > 0, sine, 1.0), 0.0)
+    return (kappa_0, rest), (slope * direction, kappa_0 / 2 * direction)
+
+
+def _sqrt(x: Array) -> Array:
+    """Square root that is 0, with gradient 0, for x <= 0."""
+    positive = x > 0
+    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
+
+
+def _chord(k12: Array, p: Array, q: Array) -> Array:
+    """The squared chord from an inner product; 0 where a vector is zero."""
+    size = p * q
+    nonzero = size > 0
+    return jnp.where(nonzero, 2.0 - 2.0 * k12 / jnp.where(nonzero, size, 1.0), 0.0)
+
+
+def input_pairs(x1: Array, x2: Array, w_std: float, b_std: float, precise: bool) -> Pairs:
+    """The first dense layer on vectors: w^2 <x1, x2> / d + b^2."""
+    scale = w_std / x1.shape[1] ** 0.5
+    norms = [_sqrt((scale * x) ** 2 @ jnp.ones(x.shape[1], x.dtype)) for x in (x1, x2)]
+    p, q = norms[0][:, None], norms[1][None, :]
+    if precise:
+        units1, units2 = (
+            scale * x / jnp.where(n > 0, n, 1.0)[:, None]
+            for x, n in zip((x1, x2), norms, strict=True)
+        )
+        chord = ((units1[:, None, :] - units2[None, :, :]) ** 2).sum(-1)
+        chord = jnp.where(p * q > 0, chord, 0.0)
+    else:
+        chord = _chord((scale * x1) @ (scale * x2).T, p, q)
+        # Rounding hides that two rows are equal; their hash does not. (1e-2 guards a collision.)
+        equal = (row_hash(x1)[:, None] == row_hash(x2)[None, :]) & (chord < 1e-2)
+        chord = jnp.where(equal, 0.0, chord)
+    return dense(Pairs(p, q, chord), 1.0, b_std)
+
+
+def row_hash(x: Array) -> Array:
+    """One integer a row, equal for equal rows: a random linear hash of mixed bits."""
+    unsigned = jnp.uint64 if x.dtype == jnp.float64 else jnp.uint32
+    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x) + 0.0, unsigned)
+    bits = (bits ^ (bits >> 16)) * unsigned(0x45D9F3B)
+    weights = jax.random.bits(jax.random.key(0), (x.shape[1],), unsigned)
+    return ((bits ^ (bits >> 15)) * weights[None, :]).sum(1, dtype=unsigned)
+
+
+@partial(jax.jit, static_argnums=2)
+def pixel_pairs(x1: Array, x2: Array, pool: bool) -> Pairs:
+    """Pairs of pixels, vectors of channels: (h, w, n1, n2) or, for pooling, (h, w, h, w, n1, n2).
+
+    Images come last: then a shift by a pixel moves whole rows of memory, several times faster.
+    """
+    a, b = (jnp.moveaxis(x, 0, -1) for x in (x1, x2))  # (h, w, channels, n)
+    a, b = a[..., :, None], b[..., None, :]
+    if pool:
+        a, b = a[:, :, None, None], b[None, None]
+    channels = x1.shape[-1]
+    p, q = (_sqrt((z**2).sum(-3) / channels) for z in (a, b))
+    return _from_distance(p, q, ((a - b) ** 2).sum(-3) / channels)
+
+
+@jax.jit
+def _from_distance(p: Array, q: Array, distance: Array, more: Array | float = 0.0) -> Pairs:
+    """Pairs from their squared distance |h1 - h2|^2, given as a sum of two parts."""
+    nonzero = p * q > 0
+    chord = (distance + more - (p - q) ** 2) / jnp.where(nonzero, p * q, 1.0)
+    return Pairs(p, q, jnp.where(nonzero, jnp.maximum(chord, 0.0), 0.0))
+
+
+def convolve(pairs: Pairs, w_std: float, b_std: float) -> Pairs:
+    """A 3x3 SAME convolution: covariances and squared distances are averaged over windows."""
+    norms, alone = [], 0.0
+    for z in (pairs.p, pairs.q):
+        mean = window_mean(z**2)
+        norms.append(_sqrt(w_std**2 * mean + b_std**2))
+        # Where one window sticks out of its image and the other does not, what it misses.
+        both = jnp.broadcast_to(z**2, (*pairs.chord.shape[:-2], *z.shape[-2:]))
+        alone = alone + (mean - window_mean(both))
+    return _from_distance(*norms, window_mean(_distance(pairs, w_std**2)), w_std**2 * alone)
+
+
+@jax.jit
+def window_mean(k: Array) -> Array:
+    """The mean over 3x3 windows, zero outside; pairs of pixels (h, w, h', w') move together.
+
+    An axis of length 1 belongs to the other image and stays. Rows are added first, then columns.
+    """
+    for first in (0, 1):
+        axes = [axis for axis in range(first, k.ndim - 2, 2) if k.shape[axis] > 1]
+        k = k + _shift(k, axes, 1) + _shift(k, axes, -1)
+    return k / 9
+
+
+def _shift(k: Array, axes: list[int], by: int) -> Array:
+    """k moved by one position along the axes together, zeros coming in."""
+    return jax.lax.pad(
+        k, jnp.zeros((), k.dtype), [(by, -by, 0) if a in axes else (0, 0, 0) for a in range(k.ndim)]
+    )

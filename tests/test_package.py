@@ -1,0 +1,96 @@
+"""Rules of the house: examples run, layers hold, no private JAX names, errors have one form."""
+
+import ast
+import doctest
+import importlib
+import pkgutil
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ntk_course
+
+ROOT = Path(ntk_course.__file__).parent
+FILES = sorted(ROOT.rglob("*.py"))
+MODULES = [m.name for m in pkgutil.iter_modules(ntk_course.__path__)]
+PRESENTATION = {"plots", "interactive"}
+
+
+def imports(path):
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module__docstring_examples_run(name):
+    assert doctest.testmod(importlib.import_module(f"ntk_course.{name}")).failed == 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_module__numerics_import_no_presentation(path):
+    if path.relative_to(ROOT).parts[0].removesuffix(".py") in PRESENTATION:
+        return
+    names = set(imports(path))
+    forbidden = (
+        "matplotlib",
+        "ipywidgets",
+        "IPython",
+        "ntk_course.plots",
+        "ntk_course.interactive",
+    )
+    assert not [n for n in names if n.startswith(forbidden)]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_module__only_the_oracle_touches_private_jax(path):
+    if path.name != "_neural_tangents.py":
+        assert not re.search(r"jax\._src|jax\.interpreters|jax\.extend", path.read_text())
+        assert "neural_tangents" not in path.read_text().replace("neural-tangents", "")
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_module__public_functions_say_what_they_take_return_and_raise(path):
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            text = ast.get_docstring(node)
+            assert text, node.name
+            if path.name.startswith("_"):
+                continue
+            takes = [a.arg for a in (*node.args.args, *node.args.kwonlyargs)]
+            for name in takes if "Args:" in text else []:
+                assert f"{name}:" in text, f"{node.name} does not describe {name}"
+            assert "Args:" in text or len(takes) <= 2, (
+                f"{node.name} does not describe its arguments"
+            )
+
+
+def test_package__size_of_the_house():
+    lines = {p: len(p.read_text().splitlines()) for p in FILES}
+    shown = sum(n for p, n in lines.items() if p.parent.name == "interactive")
+    assert sum(lines.values()) - shown <= 2500
+    assert shown <= 900
+    assert max(lines.values()) <= 400, max(lines, key=lines.get)
+
+
+def test_package__root_exports_modules_only():
+    code = "import ntk_course; print([n for n in vars(ntk_course) if not n.startswith('_')])"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
+
+
+def test_checks__are_the_only_place_that_words_errors():
+    for path in FILES:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Raise) and path.name not in (
+                "_checks.py",
+                "_neural_tangents.py",
+            ):
+                raised = ast.unparse(node)
+                assert "MemoryError" in raised or node.exc is None, f"{path.name}: {raised}"

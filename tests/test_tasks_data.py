@@ -1,0 +1,160 @@
+import gzip
+import hashlib
+import http.server
+import threading
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntk_course import data, runtime, tasks
+
+SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize("train_readout", [False, True])
+def test_circle_eigenvalues__by_numerical_integration(bias, train_readout):
+    theta = np.linspace(0, 2 * np.pi, 200_001)[:-1]
+    k = np.asarray(tasks.circle_ntk(jnp.zeros(1), jnp.asarray(theta), bias=bias))[0]
+    if not train_readout:
+        u = np.cos(theta)
+        angle = np.minimum(theta, 2 * np.pi - theta)
+        k = k - (np.sin(angle) + (np.pi - angle) * u) / np.pi
+    frequencies = np.arange(9)
+    measured = [(k * np.cos(f * theta)).mean() for f in frequencies]
+    exact = tasks.circle_eigenvalues(frequencies, bias=bias, train_readout=train_readout)
+    np.testing.assert_allclose(measured, exact, atol=1e-9)
+
+
+def test_circle_eigenvalues__published_forms():
+    even, odd = np.arange(2, 12, 2), np.arange(3, 13, 2)
+    np.testing.assert_allclose(
+        tasks.circle_eigenvalues(even), 2 * (even**2 + 3) / (np.pi**2 * (even**2 - 1) ** 2)
+    )
+    assert not tasks.circle_eigenvalues(odd).any()
+    first = tasks.circle_eigenvalues(even, bias=True, train_readout=False)
+    np.testing.assert_allclose(first, 2 * (even**2 + 1) / (np.pi**2 * (even**2 - 1) ** 2))
+    np.testing.assert_allclose(tasks.circle_eigenvalues(odd, bias=True), 2 / (np.pi * odd) ** 2)
+    np.testing.assert_allclose(tasks.circle_eigenvalues([0, 1]), [6 / np.pi**2, 0.5])
+
+
+def test_circle_ntk__is_the_kernel_on_scaled_points():
+    from ntk_course import kernels
+
+    angles = tasks.circle_angles(16, density_ratio=3.0)
+    x = jnp.sqrt(2.0) * jnp.stack([jnp.cos(angles), jnp.sin(angles)], axis=1)
+    expected = kernels.fully_connected(1).ntk(x)
+    np.testing.assert_allclose(tasks.circle_ntk(angles), expected, rtol=1e-7, atol=1e-9)
+
+
+@pytest.mark.parametrize("ratio", [1.0, 4.0, 9.0])
+def test_circle_angles__have_the_density(ratio):
+    angles = np.asarray(tasks.circle_angles(2000, density_ratio=ratio))
+    upper = (angles < np.pi).sum()
+    assert upper / (2000 - upper) == pytest.approx(ratio, rel=0.01)
+    assert (np.diff(angles) > 0).all()
+    gaps = np.diff(angles)
+    assert gaps[-10:].mean() / gaps[:10].mean() == pytest.approx(ratio)
+
+
+def test_load__digits():
+    digits = data.load("digits")
+    assert digits.x_train.shape == (1297, 8, 8, 1)
+    assert digits.x_test.shape == (500, 8, 8, 1)
+    assert digits.x_train.dtype == np.float32
+    assert 0 <= digits.x_train.min() < digits.x_train.max() == 1
+    again = data.load("digits", n_train=100, n_test=20)
+    assert again.x_train.shape == (100, 8, 8, 1)
+    assert {img.tobytes() for img in again.x_test} <= {img.tobytes() for img in digits.x_test}
+    everything = np.concatenate([digits.x_train, digits.x_test])
+    assert len(np.unique(everything.reshape(1797, -1), axis=0)) > 1700
+
+
+@pytest.fixture
+def server(tmp_path):
+    """A loopback server of one folder."""
+    folder = tmp_path / "served"
+    folder.mkdir()
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def __init__(self, *args):
+            super().__init__(*args, directory=str(folder))
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as running:
+        threading.Thread(target=running.serve_forever, daemon=True).start()
+        yield folder, f"http://127.0.0.1:{running.server_port}/"
+        running.shutdown()
+
+
+def idx(array):
+    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
+    return gzip.compress(header + array.astype(np.uint8).tobytes())
+
+
+def test_load__mnist_downloads_checks_and_caches(server, tmp_path, monkeypatch, rng, capfd):
+    folder, url = server
+    arrays = [
+        rng.integers(0, 256, (30, 28, 28)), rng.integers(0, 10, 30),
+        rng.integers(0, 256, (20, 28, 28)), rng.integers(0, 10, 20),
+    ]  # fmt: skip
+    registry = {}
+    for name, array in zip(data._SOURCES["mnist"][1], arrays, strict=True):
+        (folder / name).write_bytes(idx(array))
+        registry[name] = "md5:" + hashlib.md5((folder / name).read_bytes()).hexdigest()
+    mirrors = ("http://127.0.0.1:9/", url)  # the first answers nothing
+    monkeypatch.setitem(data._SOURCES, "mnist", (mirrors, registry))
+    loaded = data.load("mnist", cache_dir=tmp_path)
+    np.testing.assert_array_equal(np.round(loaded.x_train[..., 0] * 255), arrays[0])
+    np.testing.assert_array_equal(loaded.y_test, arrays[3])
+    assert loaded.name == "mnist"
+    assert "100%" in capfd.readouterr().err  # the progress bar
+    for file in folder.iterdir():
+        file.unlink()
+    assert data.load("mnist", cache_dir=tmp_path, n_train=7).x_train.shape == (7, 28, 28, 1)
+
+
+def test_load__wrong_file_is_refused_and_said(server, tmp_path, monkeypatch):
+    folder, url = server
+    names = list(data._SOURCES["mnist"][1])
+    (folder / names[0]).write_bytes(b"not what was asked for")
+    monkeypatch.setitem(data._SOURCES, "mnist", ((url,), data._SOURCES["mnist"][1]))
+    with pytest.warns(UserWarning, match=r"`mnist` could not be downloaded .*embedded digits"):
+        assert data.load("mnist", cache_dir=tmp_path).name == "digits"
+    assert not (tmp_path / "mnist" / names[0]).exists()
+
+
+def test_load__without_a_network_gives_the_digits(tmp_path, monkeypatch):
+    for name in ("mnist", "cifar10"):
+        registry = data._SOURCES[name][1]
+        monkeypatch.setitem(data._SOURCES, name, (("http://127.0.0.1:9/",), registry))
+        with pytest.warns(UserWarning, match="call again when there is a network"):
+            assert data.load(name, cache_dir=tmp_path, n_train=5000).name == "digits"
+
+
+def test_read_idx__real_mnist():
+    if not SHARED.exists():
+        pytest.skip("the real MNIST test files are not beside the project")
+    images = data._read_idx(SHARED / "mnist" / "t10k-images-idx3-ubyte.gz")
+    labels = data._read_idx(SHARED / "mnist" / "t10k-labels-idx1-ubyte.gz")
+    assert images.shape == (10_000, 28, 28)
+    assert labels[:5].tolist() == [7, 2, 1, 0, 4]
+    registry = data._SOURCES["mnist"][1]
+    for name in ("t10k-images-idx3-ubyte.gz", "t10k-labels-idx1-ubyte.gz"):
+        digest = hashlib.md5((SHARED / "mnist" / name).read_bytes()).hexdigest()
+        assert registry[name] == f"md5:{digest}"
+
+
+def test_one_hot__rows_sum_to_zero():
+    y = data.one_hot(np.array([0, 2]), 3)
+    np.testing.assert_allclose(y, [[2 / 3, -1 / 3, -1 / 3], [-1 / 3, -1 / 3, 2 / 3]], rtol=1e-6)
+    assert data.one_hot(np.array([1]), 2, centred=False).tolist() == [[0, 1]]
+
+
+def test_scale__picks_and_prints():
+    assert runtime.scale("full").pick(1, 2) == 2
+    assert str(runtime.scale()).startswith("scale: quick | device: ")
