@@ -352,12 +352,12 @@ def read_lecture(path: Path) -> nbformat.NotebookNode:
     )
 
 
-def export(paths: list[Path], bibliography: Path) -> dict[Path, nbformat.NotebookNode]:
-    """Rewrite all lectures; references between them are resolved."""
+def export(paths: list[Path], bibliography: Path, only: list[Path] | None = None):
+    """Rewrite the lectures (or `only` these), with references to all; path -> notebook."""
     works, targets = Bibliography(bibliography), {}
     for path in paths:
         Exporter(path, targets, works, collecting=True).notebook()
-    return {path: Exporter(path, targets, works).notebook() for path in paths}
+    return {path: Exporter(path, targets, works).notebook() for path in only or paths}
 
 
 def _options(body: list[str]) -> tuple[dict[str, str], int]:

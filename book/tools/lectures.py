@@ -144,13 +144,13 @@ def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
 def write_notebooks(numbers: list[str]) -> int:
     """Write `lectures/*.ipynb`, and remove those whose lecture is gone."""
     cache = get_cache(str(CACHE))
-    notebooks = export(sources(), BIBLIOGRAPHY)
-    for path in chosen(numbers):
+    notebooks = export(sources(), BIBLIOGRAPHY, chosen(numbers))
+    for path, notebook in notebooks.items():
         target = path.with_suffix(".ipynb")
-        text = nbformat.writes(executed(path, notebooks[path], cache), indent=1, sort_keys=True)
+        text = nbformat.writes(executed(path, notebook, cache), indent=1, sort_keys=True)
         target.write_text(text.rstrip("\n") + "\n", encoding="utf8")
         print(f"  {target.relative_to(ROOT)}")
-    for stale in set(LECTURES.glob("*.ipynb")) - {path.with_suffix(".ipynb") for path in notebooks}:
+    for stale in set(LECTURES.glob("*.ipynb")) - {path.with_suffix(".ipynb") for path in sources()}:
         stale.unlink()
     return 0
 
