@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_course import _checks
@@ -72,18 +73,28 @@ def eigenmodes(
         Lecture notes, section 2.3.1, eq. 20.
     """
     k = _checks.symmetric("k_train_train", k_train_train)
-    eigenvalues, eigenvectors = jnp.linalg.eigh((k + k.T) / 2)
+    eigenvalues, eigenvectors = _eigh(k)
     if not isinstance(eigenvalues, jax.core.Tracer):
-        smallest, largest = float(eigenvalues[0]), float(jnp.abs(eigenvalues).max())
+        smallest, largest = float(eigenvalues[-1]), float(eigenvalues[0])
         _checks.require(
-            smallest >= -1e3 * float(jnp.finfo(k.dtype).eps) * largest,
+            smallest >= -1e3 * float(np.finfo(k.dtype).eps) * largest,
             "k_train_train", "be positive semi-definite",
             f"a matrix with smallest eigenvalue {smallest:g}",
             "A kernel's Gram matrix cannot have one; check how it was made.",
         )  # fmt: skip
-    rounding = k.shape[0] * jnp.finfo(k.dtype).eps * eigenvalues[-1]
-    eigenvalues = jnp.where(eigenvalues > rounding, eigenvalues, 0.0)
+    return _without_rounding(eigenvalues), eigenvectors
+
+
+@jax.jit
+def _eigh(k: Array) -> tuple[Array, Array]:
+    eigenvalues, eigenvectors = jnp.linalg.eigh((k + k.T) / 2)
     return eigenvalues[::-1], eigenvectors[:, ::-1]
+
+
+@jax.jit
+def _without_rounding(eigenvalues: Array) -> Array:
+    rounding = eigenvalues.shape[0] * jnp.finfo(eigenvalues.dtype).eps * eigenvalues[0]
+    return jnp.where(eigenvalues > rounding, eigenvalues, 0.0)
 
 
 class GradientFlow(NamedTuple):
@@ -104,19 +115,20 @@ class GradientFlow(NamedTuple):
         """V_i . (Y_T - f_0), the initial error in each eigenmode, shape (n, *out)."""
         return self.eigenvectors.T @ (self.y_train - self.fx_train_0)
 
-    def decay(self, t: float | Array) -> Array:
+    def decay(self, t: float | Numbers) -> Array:
         """exp(-eta lambda_i t), the part of each mode's error left at t; shape (*t, n)."""
-        return jnp.exp(-self._exponent(_times(t)))
+        return _decay(self, _times(t))
 
-    def train(self, t: float | Array) -> Array:
+    def train(self, t: float | Numbers) -> Array:
         """Outputs on the training points at time t (inf allowed), shape (*t, n, *out).
 
         Math: f_t(X_T) = f_0 + (I - exp(-eta K t)) (Y_T - f_0), eq. 15.
         """
-        learned = -jnp.expm1(-self._exponent(_times(t)))
-        return self._move(self.fx_train_0, self.eigenvectors, learned)
+        return _train(self, _times(t))
 
-    def test(self, t: float | Array, k_test_train: Array, fx_test_0: Array | None = None) -> Array:
+    def test(
+        self, t: float | Numbers, k_test_train: Numbers, fx_test_0: Numbers | None = None
+    ) -> Array:
         """Outputs on other points at time t (inf allowed), shape (*t, n_test, *out).
 
         Math: f_t(x) = f_0(x) + K(x, X_T) K^(-1) (I - exp(-eta K t)) (Y_T - f_0), from eq. 14.
@@ -129,34 +141,56 @@ class GradientFlow(NamedTuple):
         """
         k = _checks.floats("k_test_train", k_test_train, ndim=2)
         n = self.eigenvalues.shape[0]
-        _checks.shape(
-            "k_test_train", k, (None, n), "Rows are test points, columns training points."
-        )
-        start = jnp.zeros(())
+        _checks.shape("k_test_train", k, (None, n), "Rows are test, columns training points.")
+        start = jnp.zeros((k.shape[0], *self.y_train.shape[1:]), k.dtype)
         if fx_test_0 is not None:
             start = _checks.targets("fx_test_0", fx_test_0, k.shape[0])
-        moving = self.eigenvalues > 0
-        scale = jnp.where(moving, 1.0 / jnp.where(moving, self.eigenvalues, 1.0), 0.0)
-        learned = -jnp.expm1(-self._exponent(_times(t)))
-        return self._move(start, k @ self.eigenvectors * scale[None, :], learned)
+            _checks.shape("fx_test_0", start, (k.shape[0], *self.y_train.shape[1:]))
+        return _test(self, _times(t), k, start)
 
-    def loss(self, t: float | Array) -> Array:
+    def loss(self, t: float | Numbers) -> Array:
         """Sum over the training points of (f_t - y)^2, shape (*t,), eq. 21."""
-        squares = self.coefficients**2
-        squares = squares if squares.ndim == 1 else squares.sum(1)
-        return self.decay(t) ** 2 @ squares
+        return _loss(self, _times(t))
 
-    def _exponent(self, t: Array) -> Array:
-        """eta lambda_i t, 0 where lambda_i = 0 even at t = inf."""
-        rate = self.learning_rate * self.eigenvalues
-        exponent = jnp.multiply.outer(t, jnp.where(rate > 0, rate, 1.0))
-        return jnp.where(jnp.broadcast_to(rate > 0, exponent.shape), exponent, 0.0)
 
-    def _move(self, start: Array, modes: Array, weights: Array) -> Array:
-        """start + sum_i weights_i coefficient_i modes_i for each time."""
-        subscripts = "mi,...i,i->...m" if self.y_train.ndim == 1 else "mi,...i,io->...mo"
-        moved = jnp.einsum(subscripts, modes, weights, self.coefficients)
-        return jnp.broadcast_to(start, moved.shape) + moved
+def _exponent(flow: GradientFlow, t: Array) -> Array:
+    """eta lambda_i t, 0 where lambda_i = 0 even at t = inf."""
+    rate = flow.learning_rate * flow.eigenvalues
+    exponent = jnp.multiply.outer(t, jnp.where(rate > 0, rate, 1.0))
+    return jnp.where(jnp.broadcast_to(rate > 0, exponent.shape), exponent, 0.0)
+
+
+def _move(flow: GradientFlow, start: Array, modes: Array, weights: Array) -> Array:
+    """start + sum_i weights_i coefficient_i modes_i for each time."""
+    subscripts = "mi,...i,i->...m" if flow.y_train.ndim == 1 else "mi,...i,io->...mo"
+    moved = jnp.einsum(subscripts, modes, weights, flow.coefficients)
+    return jnp.broadcast_to(start, moved.shape) + moved
+
+
+@jax.jit
+def _decay(flow: GradientFlow, t: Array) -> Array:
+    return jnp.exp(-_exponent(flow, t))
+
+
+@jax.jit
+def _train(flow: GradientFlow, t: Array) -> Array:
+    learned = -jnp.expm1(-_exponent(flow, t))
+    return _move(flow, flow.fx_train_0, flow.eigenvectors, learned)
+
+
+@jax.jit
+def _test(flow: GradientFlow, t: Array, k_test_train: Array, start: Array) -> Array:
+    moving = flow.eigenvalues > 0
+    scale = jnp.where(moving, 1.0 / jnp.where(moving, flow.eigenvalues, 1.0), 0.0)
+    learned = -jnp.expm1(-_exponent(flow, t))
+    return _move(flow, start, k_test_train @ flow.eigenvectors * scale[None, :], learned)
+
+
+@jax.jit
+def _loss(flow: GradientFlow, t: Array) -> Array:
+    squares = flow.coefficients**2
+    squares = squares if squares.ndim == 1 else squares.sum(1)
+    return _decay(flow, t) ** 2 @ squares
 
 
 def gradient_flow(

@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
-from tqdm.auto import tqdm
 
-from ntk_course import _checks, _layers, networks
+from ntk_course import _checks, _layers, networks, runtime
 from ntk_course._checks import Numbers
 
 
@@ -209,11 +209,12 @@ def gram(
     blocks = [(i, j) for i in starts1 for j in starts2 if not symmetric or j >= i]
     result = np.empty((n1, n2), out.dtype)
     rows1, rows2 = _rows(x1, size), _rows(x2, size)
+    block_fn = getattr(kernel_fn, "unchecked", kernel_fn)
     show = len(blocks) >= 64 if progress is None else progress
     pending = None
-    for i, j in [*tqdm(blocks, desc="kernel blocks", disable=not show), (None, None)]:
+    for i, j in chain(runtime.progress(blocks, "kernel blocks", show=show), [(None, None)]):
         # While one block is copied to the host, the next is computed.
-        running = None if i is None else (i, j, kernel_fn(rows1(i), rows2(j)))
+        running = None if i is None else (i, j, block_fn(rows1(i), rows2(j)))
         if pending is not None:
             _store(result, *pending, symmetric)
         pending = running
@@ -227,8 +228,7 @@ def _store(result: np.ndarray, i: int, j: int, block: Array, symmetric: bool) ->
     if symmetric and j > i:
         result[j : j + target.shape[1], i : i + target.shape[0]] = target.T
     elif symmetric:
-        upper = np.triu_indices(target.shape[0], 1)
-        target[upper[1], upper[0]] = target[upper]
+        target[...] = np.triu(target) + np.triu(target, 1).T
 
 
 def _rows(x: Array, size: int) -> Callable[[int], Array]:
@@ -283,7 +283,8 @@ def _kernel(
             return inner(*_checks.pair(x1, x2, ndim=ndim))
 
         kernel_fn.__name__ = which
-        kernel_fn.numbers_per_pair = numbers_per_pair
+        # For `gram`, which has checked its inputs and must not wait for a check of each block.
+        kernel_fn.unchecked, kernel_fn.numbers_per_pair = inner, numbers_per_pair
         return kernel_fn
 
     return Kernel(public("nngp"), public("ntk"))

@@ -6,8 +6,8 @@ number is neural-tangents' `W_std`, the same in every layer.
 """
 
 from collections.abc import Callable, Sequence
-from itertools import pairwise
-from math import asin, pi, sqrt
+from itertools import accumulate, pairwise
+from math import asin, pi, prod, sqrt
 from typing import Any, NamedTuple
 
 import jax
@@ -208,7 +208,9 @@ def twin(network: Network) -> Network:
 
 
 def _normal(key: Array, shapes: Params) -> Params:
-    """Independent N(0, 1) entries for a tree of shapes, one key each."""
+    """Independent N(0, 1) entries for a tree of shapes, drawn at once (one compilation)."""
     leaves, tree = jax.tree.flatten(shapes, is_leaf=lambda s: isinstance(s, tuple))
-    keys = jax.random.split(key, len(leaves))
-    return tree.unflatten([jax.random.normal(k, s) for k, s in zip(keys, leaves, strict=True)])
+    ends = list(accumulate(prod(shape) for shape in leaves))
+    flat = jax.random.normal(key, (ends[-1],))
+    parts = zip([0, *ends], ends, leaves, strict=False)
+    return tree.unflatten([flat[start:end].reshape(shape) for start, end, shape in parts])

@@ -1,8 +1,11 @@
 """Where a notebook runs and at which size: the `scale` of its experiments."""
 
+import os
+from collections.abc import Iterable
 from typing import NamedTuple, TypeVar
 
 import jax
+from tqdm.auto import tqdm
 
 from ntk_course import _checks
 
@@ -39,3 +42,16 @@ def scale(name: str = "quick") -> Scale:
     _checks.one_of("name", name, ("quick", "full"))
     device = jax.devices()[0]
     return Scale(name, f"{device.platform} ({device.device_kind})")
+
+
+def progress(items: Iterable[T], label: str, *, show: bool = True) -> Iterable[T]:
+    """Go through items behind a progress bar.
+
+    Args:
+        items: what to go through.
+        label: what the bar is called.
+        show: whether there is a bar. A static build (NTK_COURSE_STATIC=1) never shows one.
+    Returns:
+        The items.
+    """
+    return tqdm(items, desc=label, disable=not show or os.environ.get("NTK_COURSE_STATIC") == "1")

@@ -78,11 +78,10 @@ def gradient_descent(
 
     saved, now = [], 0
     for step in map(int, steps):
-        params = _descend(apply_fn, loss_fn, params, x, y, rate, step - now)
+        params, loss = _descend(apply_fn, loss_fn, params, x, y, rate, step - now)
         now = step
         saved.append(params)
-    final = loss_fn(apply_fn(params, x), y)
-    stable = isinstance(final, jax.core.Tracer) or bool(jnp.isfinite(final))
+    stable = isinstance(loss, jax.core.Tracer) or bool(jnp.isfinite(loss))
     fix = "Gradient descent on the square loss needs eta < 2 / lambda_max of the NTK Gram matrix."
     _checks.require(stable, "learning_rate", "keep the loss finite", rate, fix)
     return Trajectory(steps, jax.tree.map(lambda *leaves: jnp.stack(leaves), *saved))
@@ -90,12 +89,15 @@ def gradient_descent(
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _descend(apply_fn, loss_fn, params, x, y, learning_rate, num_steps):
+    """`num_steps` steps; the parameters, and the loss before the last step."""
     optimizer = optax.sgd(learning_rate)
 
     def step(_, carry):
-        params, state = carry
-        gradient = jax.grad(lambda p: loss_fn(apply_fn(p, x), y))(params)
+        params, state, _ = carry
+        loss, gradient = jax.value_and_grad(lambda p: loss_fn(apply_fn(p, x), y))(params)
         updates, state = optimizer.update(gradient, state, params)
-        return optax.apply_updates(params, updates), state
+        return optax.apply_updates(params, updates), state, loss.astype(y.dtype)
 
-    return jax.lax.fori_loop(0, num_steps, step, (params, optimizer.init(params)))[0]
+    start = (params, optimizer.init(params), jnp.zeros((), y.dtype))
+    params, _, loss = jax.lax.fori_loop(0, num_steps, step, start)
+    return params, loss

@@ -74,21 +74,21 @@ def record_run(
     x_grid = _checks.floats("x_grid", x_grid, ndim=2)
     y = _checks.floats("y_train", y_train, ndim=1)
     network = networks.twin(networks.fully_connected(x.shape[1], layers, activation, b_std=b_std))
-    params = network.init_fn(key)
+    apply_fn, params = jax.jit(network.apply_fn), network.init_fn(key)
     times = np.unique(np.r_[0, np.geomspace(1, num_steps, num_saves).round().astype(int)])
 
     def measure(now):
         return (
-            network.apply_fn(now, x_grid),
-            2 * training.square_loss(network.apply_fn(now, x), y),
-            empirical.ntk(network.apply_fn, now, x),
+            apply_fn(now, x_grid),
+            2 * training.square_loss(apply_fn(now, x), y),
+            empirical.ntk(apply_fn, now, x),
             np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(now)]),
         )
 
     kept = [measure(params)]
     for steps in np.diff(times):
         params = training.gradient_descent(
-            network.apply_fn, params, x, y, learning_rate=learning_rate, num_steps=int(steps)
+            apply_fn, params, x, y, learning_rate=learning_rate, num_steps=int(steps)
         ).at(-1)
         kept.append(measure(params))
         on_progress(float(times[len(kept) - 1] / num_steps))

@@ -272,7 +272,7 @@ def _controls(width: int, num_steps: int, largest_eigenvalue: float) -> dict[str
     return {
         "width": ipywidgets.SelectionSlider(options=WIDTHS, value=width, description="width m"),
         "learning_rate": ipywidgets.FloatLogSlider(
-            min=rate - 2, max=rate + 0.6, step=step, value=10**rate, readout_format=".2g",
+            min=rate - 2, max=rate + 1.0, step=step, value=10**rate, readout_format=".2g",
             description="learning rate",
         ),
         "num_steps": ipywidgets.IntSlider(
