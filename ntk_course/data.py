@@ -103,6 +103,8 @@ def load(
 
 def flatten(x: Float[Numbers, "n *shape"]) -> Float[Numbers, "n d"]:
     """Images as rows, (n, height, width, channels) -> (n, d)."""
+    rule = "have a first axis of images and at least one more"
+    _checks.require(np.ndim(x) >= 2, "x", rule, f"shape {np.shape(x)}", "Add the missing axis.")
     return x.reshape(len(x), -1)
 
 

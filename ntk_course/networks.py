@@ -150,6 +150,8 @@ def convolutional(
         Arora et al. (2019), section 4. Lecture notes, section 2.2, eq. 12 for the scaling.
     """
     channels, hidden = _checks.integer("channels", channels), _checks.widths("widths", widths)
+    two = isinstance(image_shape, Sequence) and len(image_shape) == 2
+    _checks.require(two, "image_shape", "be (height, width)", image_shape, "For example (8, 8).")
     height, width = (_checks.integer("image_shape", side) for side in image_shape)
     _checks.one_of("readout", readout, ("flatten", "pool"))
     stds = layer_stds(activation, len(hidden), w_std)

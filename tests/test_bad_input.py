@@ -1,0 +1,219 @@
+"""Every public function answers bad input with: `name` must <rule>; got name=<value>. <Fix>."""
+
+import inspect
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from ntk_course import (
+    data,
+    dynamics,
+    empirical,
+    kernels,
+    networks,
+    regression,
+    runtime,
+    tasks,
+    training,
+)
+
+pytestmark = pytest.mark.usefixtures("untyped")
+
+X = jnp.arange(12.0).reshape(4, 3)
+IMAGES = jnp.ones((2, 4, 4, 1))
+NAN = X.at[1, 1].set(jnp.nan)
+EYE = jnp.eye(4)
+Y = jnp.ones(4)
+NET = networks.fully_connected(3, 8)
+PARAMS = NET.init_fn(jax.random.key(0))
+FC = kernels.fully_connected(1)
+CONV = kernels.convolutional(1)
+FLOW = dynamics.gradient_flow(EYE, Y)
+
+
+def descend(**changed):
+    options = {"x_train": X, "y_train": Y, "learning_rate": 0.1, "num_steps": 3} | changed
+    return training.gradient_descent(NET.apply_fn, PARAMS, **options)
+
+
+CASES = {
+    "kernels.kappa_0": [(lambda: kernels.kappa_0([jnp.nan]), "`u` must be finite")],
+    "kernels.kappa_1": [
+        (lambda: kernels.kappa_1("one"), "`u` must be an array of numbers"),
+        (lambda: kernels.kappa_1([]), "`u` must not be empty"),
+    ],
+    "kernels.fully_connected": [
+        (lambda: kernels.fully_connected(0), "`depth` must be an integer >= 1; got depth=0"),
+        (lambda: kernels.fully_connected(1.5), "`depth` must be an integer"),
+        (lambda: kernels.fully_connected(True), "`depth` must be an integer"),
+        (lambda: kernels.fully_connected(1, "tanh"), "`activation` must be one of 'relu', 'erf'"),
+        (lambda: kernels.fully_connected(1, ["relu"]), "`activation` must be one of"),
+        (lambda: kernels.fully_connected(1, w_std=-1.0), "`w_std` must be a finite number > 0"),
+        (lambda: kernels.fully_connected(1, w_std=0), "`w_std` must be a finite number > 0"),
+        (lambda: kernels.fully_connected(1, b_std=-0.1), "`b_std` must be a finite number >= 0"),
+        (lambda: kernels.fully_connected(1, b_std=float("nan")), "`b_std` must be a finite"),
+        (lambda: FC.ntk(X, X[:, :2]), r"`x1` and `x2` must share their last axis; got \(4, 3\)"),
+        (lambda: FC.ntk(IMAGES), "`x1` must have 2 axes; .*Flatten images first"),
+        (lambda: FC.nngp(NAN), "`x1` must be finite; got .*1 NaN or infinite"),
+        (lambda: FC.ntk(X, NAN), "`x2` must be finite"),
+        (lambda: FC.ntk(X[:0]), "`x1` must not be empty"),
+        (lambda: FC.ntk(X * 1j), "`x1` must hold real numbers"),
+        (lambda: jax.jit(FC.ntk)(X, X[:, :1]), "share their last axis"),
+    ],
+    "kernels.convolutional": [
+        (lambda: kernels.convolutional(1, readout="max"), "`readout` must be one of 'flatten'"),
+        (lambda: kernels.convolutional(-2), "`depth` must be an integer"),
+        (lambda: CONV.ntk(X), r"`x1` must have 4 axes; .*\(n, height, width, channels\)"),
+        (lambda: CONV.nngp(IMAGES, IMAGES[:, :2]), "must share all axes but the first"),
+        (lambda: CONV.ntk(IMAGES * jnp.inf), "`x1` must be finite"),
+    ],
+    "kernels.gram": [
+        (lambda: kernels.gram("ntk", X), "`kernel_fn` must be a function"),
+        (lambda: kernels.gram(FC.ntk, X, block_size=0), "`block_size` must be an integer >= 1"),
+        (lambda: kernels.gram(FC.ntk, X, X[:, :2]), "must share"),
+        (lambda: kernels.gram(FC.ntk, NAN), "`x1` must be finite"),
+        (lambda: kernels.gram(lambda a, b: a, X), "`kernel_fn` must return a matrix"),
+        (lambda: kernels.gram(FC.ntk, X, memory_limit=-1), "`memory_limit` must be a finite"),
+    ],
+    "networks.fully_connected": [
+        (lambda: networks.fully_connected(0, 8), "`d_in` must be an integer >= 1"),
+        (lambda: networks.fully_connected(3, ()), "`widths` must name one width a hidden layer"),
+        (lambda: networks.fully_connected(3, (8, 0)), r"`widths\[1\]` must be an integer >= 1"),
+        (lambda: networks.fully_connected(3, 8, n_out=0), "`n_out` must be an integer >= 1"),
+        (lambda: networks.fully_connected(3, 8, "gelu"), "`activation` must be one of"),
+        (lambda: NET.apply_fn(PARAMS, X[:, :2]), r"`x` must have shape \(any, 3\)"),
+        (lambda: NET.apply_fn(PARAMS, X[0]), "`x` must have 2 axes"),
+        (lambda: NET.apply_fn(PARAMS, NAN), "`x` must be finite"),
+    ],
+    "networks.convolutional": [
+        (lambda: networks.convolutional(1, 8, image_shape=(4, 0)), "`image_shape` must be"),
+        (lambda: networks.convolutional(1, 8, image_shape=4), "`image_shape` must be"),
+        (lambda: networks.convolutional(1, 8, image_shape=(4, 4), readout=""), "`readout` must"),
+        (
+            lambda: networks.convolutional(1, 8, image_shape=(4, 5)).apply_fn([], IMAGES),
+            r"`x` must have shape \(any, 4, 5, 1\)",
+        ),
+    ],
+    "networks.twin": [(lambda: networks.twin((1, 2)), "`network.init_fn` must be a function")],
+    "networks.layer_stds": [
+        (lambda: networks.layer_stds("relu", 0, None), "`depth` must be an integer"),
+        (lambda: networks.layer_stds("relu", 1, "big"), "`w_std` must be a finite number > 0"),
+    ],
+    "empirical.ntk": [
+        (lambda: empirical.ntk(None, PARAMS, X), "`apply_fn` must be a function"),
+        (lambda: empirical.ntk(NET.apply_fn, PARAMS, X, X[:, :1]), "must share"),
+        (lambda: empirical.ntk(NET.apply_fn, PARAMS, NAN), "`x1` must be finite"),
+        (lambda: empirical.ntk(lambda p, x: x[None], PARAMS, X), "`apply_fn` must return outputs"),
+    ],
+    "empirical.layerwise_ntk": [
+        (
+            lambda: empirical.layerwise_ntk(PARAMS, X[:, :2]),
+            r"`params\[0\]\['w'\]` must have shape",
+        ),
+        (lambda: empirical.layerwise_ntk(PARAMS[:1], X), "`depth` must be an integer"),
+        (lambda: empirical.layerwise_ntk(PARAMS, NAN), "`x1` must be finite"),
+        (
+            lambda: empirical.layerwise_ntk(
+                networks.fully_connected(3, 8, n_out=2).init_fn(jax.random.key(0)), X
+            ),
+            r"`params\[-1\]\['w'\]` must have shape \(1, any\)",
+        ),
+    ],
+    "empirical.linearize": [(lambda: empirical.linearize(3, PARAMS), "`apply_fn` must be a func")],
+    "regression.fit": [
+        (lambda: regression.fit(EYE, Y, ridge=-1.0), "`ridge` must be a finite number >= 0; got"),
+        (lambda: regression.fit(EYE, Y, ridge=1, diag_reg=1), "`ridge` must not be given together"),
+        (lambda: regression.fit(EYE, Y[:3]), "`y_train` must have 4 rows"),
+        (lambda: regression.fit(EYE[:3], Y), r"`k_train_train` must have shape \(3, 3\)"),
+        (lambda: regression.fit(0 * EYE, Y), "`k_train_train` must be positive definite after"),
+        (lambda: regression.fit(-EYE, Y), "smallest eigenvalue -1"),
+        (lambda: regression.fit(EYE, "y"), "`y_train` must be an array of numbers"),
+    ],
+    "regression.predict": [
+        (lambda: regression.predict(EYE, Y[:2]), "`alpha` must have 4 rows"),
+        (lambda: regression.predict(Y, Y), "`k_test_train` must have 2 axes"),
+    ],
+    "dynamics.velocity": [
+        (lambda: dynamics.velocity(EYE, Y, Y[:2]), "`y_train` must have 4 rows"),
+        (lambda: dynamics.velocity(EYE, Y, jnp.ones((4, 2))), r"`y_train` must have shape \(4\)"),
+        (lambda: dynamics.velocity(EYE, Y, Y, learning_rate=0), "`learning_rate` must be a finite"),
+        (lambda: dynamics.velocity(EYE, Y, Y, loss_gradient=1), "`loss_gradient` must be a func"),
+    ],
+    "dynamics.square_loss_gradient": [],
+    "dynamics.eigenmodes": [
+        (lambda: dynamics.eigenmodes(jnp.ones((2, 3))), "`k_train_train` must have shape"),
+        (lambda: dynamics.eigenmodes(jnp.array([[1.0, 2], [0, 1]])), "must be symmetric"),
+        (lambda: dynamics.eigenmodes(-EYE), "must be positive semi-definite"),
+        (lambda: dynamics.eigenmodes(EYE * jnp.nan), "must be finite"),
+    ],
+    "dynamics.gradient_flow": [
+        (lambda: dynamics.gradient_flow(EYE, Y[:1]), "`y_train` must have 4 rows"),
+        (lambda: dynamics.gradient_flow(EYE, Y, learning_rate=-1), "`learning_rate` must be"),
+        (lambda: dynamics.gradient_flow(EYE, Y, fx_train_0=jnp.ones((4, 1))), "`fx_train_0` must"),
+        (lambda: FLOW.train(-1.0), "`t` must be >= 0"),
+        (lambda: FLOW.train(jnp.nan), "`t` must be >= 0"),
+        (lambda: FLOW.loss(jnp.ones((2, 2))), "`t` must be a number or a vector"),
+        (lambda: FLOW.test(1.0, jnp.ones((2, 3))), r"`k_test_train` must have shape \(any, 4\)"),
+        (lambda: FLOW.test(1.0, EYE, jnp.ones(3)), "`fx_test_0` must have 4 rows"),
+        (lambda: FLOW.test(1.0, EYE, jnp.ones((4, 2))), "`fx_test_0` must have shape"),
+    ],
+    "training.square_loss": [],
+    "training.gradient_descent": [
+        (lambda: descend(y_train=Y[:2]), "`y_train` must have 4 rows"),
+        (lambda: descend(y_train=jnp.ones((4, 1))), r"`y_train` must have shape \(4\)"),
+        (lambda: descend(learning_rate=0.0), "`learning_rate` must be a finite number > 0"),
+        (lambda: descend(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: descend(save_at=[2, 1]), "`save_at` must be ascending"),
+        (lambda: descend(save_at=[0, 9]), "between 0 and num_steps=3"),
+        (lambda: descend(save_at=[]), "`save_at` must be ascending"),
+        (lambda: descend(x_train=NAN), "`x_train` must be finite"),
+        (lambda: descend(loss_fn="mse"), "`loss_fn` must be a function"),
+    ],
+    "tasks.circle_angles": [
+        (lambda: tasks.circle_angles(0), "`n` must be an integer >= 1"),
+        (lambda: tasks.circle_angles(4, density_ratio=0), "`density_ratio` must be a finite"),
+    ],
+    "tasks.circle_ntk": [(lambda: tasks.circle_ntk(EYE), "`angles1` must have 1 axes")],
+    "tasks.circle_eigenvalues": [
+        (lambda: tasks.circle_eigenvalues([0.5]), "`frequencies` must be integers >= 0"),
+        (lambda: tasks.circle_eigenvalues([-1]), "`frequencies` must be integers >= 0"),
+        (lambda: tasks.circle_eigenvalues([]), "`frequencies` must be integers >= 0"),
+    ],
+    "data.load": [
+        (lambda: data.load("imagenet"), "`name` must be one of 'digits', 'mnist', 'cifar10'"),
+        (lambda: data.load(n_train=5000), "`n_train` must be at most 1297"),
+        (lambda: data.load(n_test=0), "`n_test` must be an integer >= 1"),
+        (lambda: data.load(seed=-1), "`seed` must be an integer >= 0"),
+    ],
+    "data.flatten": [(lambda: data.flatten(np.float32(1)), "`x` must have a first axis")],
+    "data.one_hot": [
+        (lambda: data.one_hot([0, 10]), r"`labels` must be a vector of integers in 0\.\.9"),
+        (lambda: data.one_hot([[0]]), "`labels` must be a vector"),
+        (lambda: data.one_hot([], 3), "`labels` must be a vector"),
+    ],
+    "runtime.scale": [(lambda: runtime.scale("huge"), "`name` must be one of 'quick', 'full'")],
+    "runtime.progress": [],
+    "networks.dense": [],
+}
+MODULES = (data, dynamics, empirical, kernels, networks, regression, runtime, tasks, training)
+
+
+@pytest.mark.parametrize(("call", "message"), [c for cases in CASES.values() for c in cases])
+def test_bad_input__says_what_why_and_what_to_do(call, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        call()
+    assert str(caught.value).endswith((".", ")"))
+
+
+def test_bad_input__every_public_function_has_a_case():
+    public = {
+        f"{module.__name__.split('.')[-1]}.{name}"
+        for module in MODULES
+        for name, function in vars(module).items()
+        if inspect.isfunction(function)
+        and not name.startswith("_")
+        and function.__module__ == module.__name__
+    }
+    assert public == set(CASES)
