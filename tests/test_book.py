@@ -7,7 +7,7 @@ from urllib.parse import unquote, urldefrag, urljoin
 
 import pytest
 import yaml
-from browser import HTML, ROOT, book_url, built_book, chromium, open_page  # noqa: F401
+from browser import HTML, ROOT
 from bs4 import BeautifulSoup
 
 pytestmark = [pytest.mark.book]
