@@ -84,9 +84,15 @@ def finite(name: str, array: jax.Array) -> None:
     """Check that no entry is NaN or infinite (values unknown to a trace pass)."""
     if isinstance(array, jax.core.Tracer):
         return
-    bad = int(jnp.size(array) - jnp.isfinite(array).sum())
+    bad = int(jnp.size(array) - _host(array, np.isfinite, jnp.isfinite).sum())
     fix = "Look for a division by zero, an overflow or a missing value in what made it."
     require(bad == 0, name, "be finite", f"an array with {bad} NaN or infinite entries", fix)
+
+
+def _host(array: jax.Array, on_cpu: Callable, on_device: Callable) -> Numbers:
+    """Apply a NumPy function on CPUs, where it compiles nothing; else its twin on the device."""
+    in_host_memory = all(device.platform == "cpu" for device in array.devices())
+    return on_cpu(np.asarray(array)) if in_host_memory else on_device(array)
 
 
 def shape(name: str, array: jax.Array, expected: Sequence[int | None], fix: str = "") -> None:
@@ -121,7 +127,8 @@ def symmetric(name: str, value: object, *, tol: float = 1e-4) -> jax.Array:
     """Check and return a symmetric matrix; `tol` is relative to its largest entry."""
     k = square(name, value)
     if not isinstance(k, jax.core.Tracer):
-        gap, size = float(jnp.abs(k - k.T).max()), float(jnp.abs(k).max())
+        host = np.asarray(k)
+        gap, size = float(np.abs(host - host.T).max()), float(np.abs(host).max())
         fix = "A Gram matrix compares the same points in rows and columns."
         require(gap <= tol * size, name, "be symmetric", f"a matrix with |K - K^T| = {gap:g}", fix)
     return k

@@ -102,6 +102,13 @@ def _arc_cosine_jvp(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
     return (kappa_0, rest), (slope * direction, kappa_0 / 2 * direction)
 
 
+@jax.jit
+def kappas(u: Array) -> tuple[Array, Array]:
+    """kappa_0 and kappa_1 of a cosine."""
+    kappa_0, rest = arc_cosine(2.0 * (1.0 - u))
+    return kappa_0, 1.0 - rest
+
+
 def _sqrt(x: Array) -> Array:
     """Square root that is 0, with gradient 0, for x <= 0."""
     positive = x > 0

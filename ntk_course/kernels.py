@@ -40,7 +40,7 @@ def kappa_0(u: Float[Numbers, "..."]) -> Float[Numbers, "..."]:
         Cho and Saul (2009). Lecture notes, section 2.2, eq. 17 for ReLU.
     """
     u = _checks.floats("u", u, ndim=range(7))
-    return _layers.arc_cosine(2.0 * (1.0 - u))[0]
+    return _layers.kappas(u)[0]
 
 
 def kappa_1(u: Float[Numbers, "..."]) -> Float[Numbers, "..."]:
@@ -58,7 +58,7 @@ def kappa_1(u: Float[Numbers, "..."]) -> Float[Numbers, "..."]:
         Cho and Saul (2009). Lecture notes, section 2.2, eq. 17 for ReLU.
     """
     u = _checks.floats("u", u, ndim=range(7))
-    return 1.0 - _layers.arc_cosine(2.0 * (1.0 - u))[1]
+    return _layers.kappas(u)[1]
 
 
 def fully_connected(

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Array, Float
 
 from ntk_course import _checks, kernels
 from ntk_course._checks import Numbers
@@ -33,10 +34,10 @@ def circle_angles(n: int, *, density_ratio: float = 1.0) -> Float[Numbers, " n"]
     n = _checks.integer("n", n)
     ratio = _checks.scalar("density_ratio", density_ratio, positive=True)
     upper = ratio / (1 + ratio)
-    quantile = (jnp.arange(n) + 0.5) / n
+    quantile = (np.arange(n) + 0.5) / n
     below = quantile / upper
     above = 1 + (quantile - upper) / (1 - upper)
-    return jnp.pi * jnp.where(quantile <= upper, below, above)
+    return jnp.asarray(np.pi * np.where(quantile <= upper, below, above))
 
 
 def circle_ntk(
@@ -48,7 +49,8 @@ def circle_ntk(
     """The NTK of one wide hidden ReLU layer on the unit circle.
 
     Math: K = kappa_1(u) + u kappa_0(u) + [bias] kappa_0(u), with u = cos(angle difference); eq. 17
-    on inputs of norm sqrt(d_0). The biases of the hidden layer, if any, start at 0 and are trained.
+    on inputs of norm sqrt(d_0). The biases of the hidden layer, if any, start at 0 and are trained;
+    one of the output neuron would add the constant 1.
 
     Args:
         angles1: shape (n1,).
@@ -63,6 +65,11 @@ def circle_ntk(
     """
     angles1 = _checks.floats("angles1", angles1, ndim=1)
     angles2 = angles1 if angles2 is None else _checks.floats("angles2", angles2, ndim=1)
+    return _circle_ntk(angles1, angles2, float(bias))
+
+
+@jax.jit
+def _circle_ntk(angles1: Array, angles2: Array, bias: float | Array) -> Array:
     u = jnp.cos(angles1[:, None] - angles2[None, :])
     return kernels.kappa_1(u) + (u + bias) * kernels.kappa_0(u)
 

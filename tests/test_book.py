@@ -1,5 +1,4 @@
 """The built book, as a reader's browser shows it. `make book` comes first."""
-# ruff: noqa: F811 (the fixtures are imported by name)
 
 import re
 from pathlib import Path
