@@ -75,7 +75,7 @@ NONLINEARITIES = {"relu": _relu, "erf": _erf}
 def arc_cosine(chord: Array) -> tuple[Array, Array]:
     """kappa_0 and 1 - kappa_1 of a squared chord, the latter without cancellation."""
     theta = _angle(chord)
-    return 1.0 - theta / pi, _rest(chord, theta)
+    return (pi - theta) / pi, _rest(chord, theta)
 
 
 @jax.jit
