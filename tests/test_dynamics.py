@@ -225,7 +225,7 @@ def test_ntk__agrees_with_neural_tangents(rng, key):
 
 
 def test_fully_connected__variance_is_kept_at_any_depth(rng, key):
-    """Eq. 12's c: for inputs of norm sqrt(d) the output variance is c at every depth."""
+    """Eq. 12's c: for inputs of norm sqrt(d) the output variance is 1 at every depth."""
     x = jnp.asarray(rng.normal(size=(1, 30)))
     x = x / jnp.linalg.norm(x) * np.sqrt(30)
     for activation in ("relu", "erf"):
@@ -233,6 +233,5 @@ def test_fully_connected__variance_is_kept_at_any_depth(rng, key):
             network = networks.fully_connected(30, (200,) * depth, activation)
             keys = jax.random.split(key, 600)
             draws = np.array([network.apply_fn(network.init_fn(k), x)[0] for k in keys])
-            expected = networks.NORMALIZATION[activation] / networks.NORMALIZATION[activation]
             error = 4 * np.std(draws**2) / np.sqrt(len(draws))
-            assert abs(np.var(draws) - expected) < error
+            assert abs(np.var(draws) - 1) < error

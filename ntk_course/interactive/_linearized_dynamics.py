@@ -156,8 +156,7 @@ def linearized_dynamics(
         _check_run(f"runs[{i}]", run, len(grid))
 
     coefficients = vectors.T @ y
-    eps = np.finfo(flow.eigenvalues.dtype).eps
-    moving = values > values[0] * n * eps
+    moving = values > 0  # `dynamics.eigenmodes` has set what is below rounding to 0
     scale = np.where(moving, coefficients / np.where(moving, values, 1.0), 0.0)
     rates = flow.learning_rate * values
     if times is None and runs:
