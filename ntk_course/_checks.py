@@ -92,7 +92,7 @@ def finite(name: str, array: jax.Array) -> None:
     require(bad == 0, name, "be finite", f"an array with {bad} NaN or infinite entries", fix)
 
 
-def shape(name: str, array: jax.Array, expected: Sequence[int | None], fix: str = "") -> None:
+def shape(name: str, array: Numbers, expected: Sequence[int | None], fix: str = "") -> None:
     """Check a shape; None stands for any length."""
     same = array.ndim == len(expected) and all(
         e is None or a == e for a, e in zip(array.shape, expected, strict=True)

@@ -126,45 +126,62 @@ def kappas(u: Array) -> tuple[Array, Array]:
 
 
 def _sqrt(x: Array) -> Array:
-    """Square root that is 0, with gradient 0, for x <= 0."""
-    positive = x > 0
-    return jnp.where(positive, jnp.sqrt(jnp.where(positive, x, 1.0)), 0.0)
+    """Square root that is 0, with gradient 0, for x <= 0, and NaN for NaN."""
+    zero = x <= 0
+    return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, x)))
 
 
 def _chord(k12: Array, p: Array, q: Array) -> Array:
     """The squared chord from an inner product; 0 where a vector is zero."""
     size = p * q
-    nonzero = size > 0
-    return jnp.where(nonzero, 2.0 - 2.0 * k12 / jnp.where(nonzero, size, 1.0), 0.0)
+    zero = size <= 0
+    return jnp.where(zero, 0.0, 2.0 - 2.0 * k12 / jnp.where(zero, 1.0, size))
 
 
 def input_pairs(x1: Array, x2: Array, w_std: float, b_std: float, precise: bool) -> Pairs:
     """The first dense layer on vectors: w^2 <x1, x2> / d + b^2."""
-    scale = w_std / x1.shape[1] ** 0.5
-    norms = [_sqrt((scale * x) ** 2 @ jnp.ones(x.shape[1], x.dtype)) for x in (x1, x2)]
+    norms = [_sqrt(jnp.sum(x**2, axis=1)) for x in (x1, x2)]
     p, q = norms[0][:, None], norms[1][None, :]
     if precise:
         units1, units2 = (
-            scale * x / jnp.where(n > 0, n, 1.0)[:, None]
-            for x, n in zip((x1, x2), norms, strict=True)
+            x / jnp.where(n > 0, n, 1.0)[:, None] for x, n in zip((x1, x2), norms, strict=True)
         )
         chord = ((units1[:, None, :] - units2[None, :, :]) ** 2).sum(-1)
-        chord = jnp.where(p * q > 0, chord, 0.0)
+        chord = jnp.where(p * q <= 0, 0.0, chord)
     else:
-        chord = _chord((scale * x1) @ (scale * x2).T, p, q)
-        # Rounding hides that two rows are equal; their hash does not. (1e-2 guards a collision.)
-        equal = (row_hash(x1)[:, None] == row_hash(x2)[None, :]) & (chord < 1e-2)
+        chord = _chord(x1 @ x2.T, p, q)
+        # Rounding hides that two rows are equal; their hash does not. Few blocks need to ask.
+        near = jax.lax.stop_gradient(chord) < 1e-2
+        equal = jax.lax.cond(
+            near.any(),
+            lambda: near & (row_hash(x1)[:, None] == row_hash(x2)[None, :]),
+            lambda: jnp.zeros_like(near),
+        )
         chord = jnp.where(equal, 0.0, chord)
-    return dense(Pairs(p, q, chord), 1.0, b_std)
+    return dense(Pairs(p, q, chord), w_std / x1.shape[1] ** 0.5, b_std)
 
 
-def row_hash(x: Array) -> Array:
-    """One integer a row, equal for equal rows: a random linear hash of mixed bits."""
+def row_hash(x: Array, *, columns: int = 256) -> Array:
+    """One integer a row, equal for equal rows: a random linear hash of mixed bits.
+
+    A few columns at a time, so that no second copy of x is made.
+    """
     unsigned = jnp.uint64 if x.dtype == jnp.float64 else jnp.uint32
-    bits = jax.lax.bitcast_convert_type(jax.lax.stop_gradient(x) + 0.0, unsigned)
-    bits = (bits ^ (bits >> 16)) * unsigned(0x45D9F3B)
     weights = jax.random.bits(jax.random.key(0), (x.shape[1],), unsigned)
-    return ((bits ^ (bits >> 15)) * weights[None, :]).sum(1, dtype=unsigned)
+    x = jax.lax.stop_gradient(x)
+
+    def part(start: int | Array, width: int) -> Array:
+        some = jax.lax.dynamic_slice_in_dim(x, start, width, 1)
+        bits = jax.lax.bitcast_convert_type(some + 0.0, unsigned)
+        bits = (bits ^ (bits >> 16)) * unsigned(0x45D9F3B)
+        factors = jax.lax.dynamic_slice_in_dim(weights, start, width)
+        return ((bits ^ (bits >> 15)) * factors[None, :]).sum(1, dtype=unsigned)
+
+    full, rest = divmod(x.shape[1], columns)
+    total = part(full * columns, rest)
+    if not full:
+        return total
+    return jax.lax.fori_loop(0, full, lambda i, sum_: sum_ + part(i * columns, columns), total)
 
 
 @partial(jax.jit, static_argnums=2)
@@ -185,9 +202,9 @@ def pixel_pairs(x1: Array, x2: Array, pool: bool) -> Pairs:
 @jax.jit
 def _from_distance(p: Array, q: Array, distance: Array, more: Array | float = 0.0) -> Pairs:
     """Pairs from their squared distance |h1 - h2|^2, given as a sum of two parts."""
-    nonzero = p * q > 0
-    chord = (distance + more - (p - q) ** 2) / jnp.where(nonzero, p * q, 1.0)
-    return Pairs(p, q, jnp.where(nonzero, jnp.maximum(chord, 0.0), 0.0))
+    zero = p * q <= 0
+    chord = (distance + more - (p - q) ** 2) / jnp.where(zero, 1.0, p * q)
+    return Pairs(p, q, jnp.where(zero, 0.0, jnp.maximum(chord, 0.0)))
 
 
 def convolve(pairs: Pairs, w_std: float, b_std: float) -> Pairs:

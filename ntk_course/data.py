@@ -5,12 +5,15 @@ import pickle
 import tarfile
 import warnings
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pooch
-from jaxtyping import Float, Int
+from jaxtyping import Array, Float, Int
 from sklearn.datasets import load_digits
 
 from ntk_course import _checks
@@ -130,6 +133,87 @@ def one_hot(
     known = labels.ndim == 1 and labels.size > 0 and np.isin(labels, np.arange(c)).all()
     _checks.require(bool(known), "labels", f"be a vector of integers in 0..{c - 1}", labels)
     return np.eye(c, dtype=np.float32)[labels] - np.float32(centred / c)
+
+
+def zca(
+    x_train: Float[Numbers, "n *shape"], *, reg: float = 0.1, unit_norm: bool = True
+) -> Callable:
+    """Regularized ZCA whitening, fitted on training images.
+
+    Math: x -> (C + reg tr(C)/d I)^(-1/2) x with C = X^T X / n, after each image has lost its mean
+    and been scaled to norm 1.
+
+    Args:
+        x_train: images, shape (n, ...), of d numbers each.
+        reg: regularization >= 0 relative to the mean eigenvalue.
+        unit_norm: False leaves out the step before, mean and norm of each image.
+    Returns:
+        A function from images (m, ...) to whitened images (m, ...), as NumPy arrays of their dtype.
+    Raises:
+        ValueError: if x_train is no array of images or `reg` is negative.
+    References:
+        Nguyen et al. (2021b), appendix A; Nguyen et al. (2021a), section 4.
+    """
+    reg = _checks.scalar("reg", reg)
+    shape = np.shape(x_train)[1:]
+    x = _each_image(np.asarray(flatten(x_train)), unit_norm)
+    values, vectors = np.linalg.eigh(x.T @ x / len(x))
+    values = np.maximum(values, 0) + reg * values.mean()
+    _checks.require(
+        bool(values[0] > 0), "reg", "make the covariance positive definite", reg, "Raise it."
+    )
+    matrix = vectors / np.sqrt(values) @ vectors.T
+
+    def whiten(images: Float[Numbers, "m *shape"]) -> np.ndarray:
+        fix = "Images must have the shape of the training images."
+        _checks.require(np.shape(images)[1:] == shape, "images", "match", np.shape(images), fix)
+        flat = _each_image(np.asarray(flatten(images)), unit_norm) @ matrix
+        return flat.reshape(np.shape(images)).astype(np.asarray(images).dtype)
+
+    return whiten
+
+
+def _each_image(x: np.ndarray, unit_norm: bool) -> np.ndarray:
+    """Rows in float64, without their mean and of norm 1 (a constant row becomes 0)."""
+    x = x.astype(np.float64)
+    if unit_norm:
+        x = x - x.mean(1, keepdims=True)
+        x = x / np.maximum(np.linalg.norm(x, axis=1, keepdims=True), np.finfo(float).tiny)
+    return x
+
+
+def augment(
+    key: Array, images: Float[Numbers, "n h w c"], *, shift: int = 1, flip: bool = False
+) -> Float[Array, "n h w c"]:
+    """Images moved by up to `shift` pixels each way, and mirrored with probability 1/2.
+
+    Args:
+        key: of the draws, one for each image.
+        images: shape (n, height, width, channels).
+        shift: largest move in pixels, zeros coming in.
+        flip: whether left and right may be exchanged (not for digits or letters).
+    Returns:
+        Images of the same shape.
+    Raises:
+        ValueError: if the images have another rank or `shift` is no integer >= 0.
+    References:
+        Nguyen et al. (2021b), section 2, where KIP's targets are augmented.
+    """
+    images = _checks.floats("images", images, ndim=4)
+    shift = _checks.integer("shift", shift, least=0)
+    return _augment(key, images, shift, flip)
+
+
+@partial(jax.jit, static_argnums=(2, 3))
+def _augment(key: Array, images: Array, shift: int, flip: bool) -> Array:
+    key_shift, key_flip = jax.random.split(key)
+    n, h, w, c = images.shape
+    starts = jax.random.randint(key_shift, (n, 2), 0, 2 * shift + 1)
+    padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)))
+    cut = jax.vmap(lambda x, at: jax.lax.dynamic_slice(x, (at[0], at[1], 0), (h, w, c)))
+    moved = cut(padded, starts)
+    mirror = jax.random.bernoulli(key_flip, 0.5, (n, 1, 1, 1)) & flip
+    return jnp.where(mirror, moved[:, :, ::-1], moved)
 
 
 def _cache(cache_dir: str | Path | None) -> Path:

@@ -9,9 +9,10 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from ntk_course import _checks, _layers, networks, runtime
+from ntk_course import _checks, _devices, _layers, networks, runtime
 from ntk_course._checks import Numbers
 
 
@@ -102,8 +103,7 @@ def fully_connected(
     stds = networks.layer_stds(activation, depth, w_std)
     b_std = _checks.scalar("b_std", b_std)
 
-    def compute(which: str, x1: Array, x2: Array) -> Array:
-        pairs = _layers.input_pairs(x1, x2, stds[0], b_std, precise)
+    def layers(which: str, pairs: _layers.Pairs) -> Array:
         nngp = ntk = _layers.covariance(pairs)
         for std in stds[1:]:
             pairs, derivative = _layers.NONLINEARITIES[activation](pairs)
@@ -111,6 +111,11 @@ def fully_connected(
             nngp = _layers.covariance(pairs)
             ntk = nngp + std**2 * derivative * ntk
         return nngp if which == "nngp" else ntk
+
+    def compute(which: str, x1: Array, x2: Array) -> Array:
+        pairs = _layers.input_pairs(x1, x2, stds[0], b_std, precise)
+        # For a gradient the layers are computed again: one pass over memory instead of many.
+        return jax.checkpoint(partial(layers, which))(pairs)
 
     return _kernel(compute, ndim=2, numbers_per_pair=lambda _: 6)
 
@@ -173,16 +178,21 @@ def gram(
     block_size: int | None = None,
     progress: bool | None = None,
     memory_limit: float | None = None,
+    mesh: Mesh | None = None,
 ) -> np.ndarray:
     """A kernel matrix in blocks: little memory beside the result, symmetric work done once.
+
+    On several devices, or in several processes that `jax.distributed` has joined, the rows of each
+    block are laid over all of them, and every process gets the whole matrix.
 
     Args:
         kernel_fn: (x1, x2) -> (n1, n2), for example `fully_connected(3).ntk`.
         x1: inputs, shape (n1, ...).
         x2: inputs, shape (n2, ...); None gives the symmetric Gram matrix of `x1`.
         block_size: rows of a block; None chooses one by the memory that a block needs.
-        progress: show a progress bar; None shows it from 64 blocks on.
+        progress: show a progress bar, with the memory needed; None shows it from 64 blocks on.
         memory_limit: bytes that the work may take; None stands for what the machine has free.
+        mesh: devices to use, with one axis; None takes all that there are.
     Returns:
         The matrix in host memory, shape (n1, n2), in the dtype of the kernel.
     Raises:
@@ -200,9 +210,10 @@ def gram(
     rule = "return a matrix (n1, n2)"
     _checks.require(out.shape == (1, 1), "kernel_fn", rule, f"shape {out.shape} for (1, 1)")
     n1, n2 = len(x1), len(x2)
-    numbers_per_pair = getattr(kernel_fn, "numbers_per_pair", lambda _: 6)
-    per_pair = numbers_per_pair(x1.shape[1:]) * out.dtype.itemsize
+    mesh = _devices.rows_mesh(mesh)
+    per_pair = _bytes_per_pair(kernel_fn, x1) / mesh.size
     size = _block_size(per_pair, n1, n2, block_size)
+    size += -size % mesh.size  # each device gets the same number of rows
     needed = n1 * n2 * out.dtype.itemsize + 2 * size**2 * per_pair
     _forecast(needed, (n1, n2), size, memory_limit)
 
@@ -210,16 +221,74 @@ def gram(
     blocks = [(i, j) for i in starts1 for j in starts2 if not symmetric or j >= i]
     result = np.empty((n1, n2), out.dtype)
     rows1, rows2 = _rows(x1, size), _rows(x2, size)
-    block_fn = getattr(kernel_fn, "unchecked", kernel_fn)
+    block_fn = _block_fn(getattr(kernel_fn, "unchecked", kernel_fn), mesh)
     show = len(blocks) >= 64 if progress is None else progress
+    label = f"kernel blocks, {needed / 1e6:,.0f} MB"
     pending = None
-    for i, j in chain(runtime.progress(blocks, "kernel blocks", show=show), [(None, None)]):
+    for i, j in chain(runtime.progress(blocks, label, show=show), [(None, None)]):
         # While one block is copied to the host, the next is computed.
         running = None if i is None else (i, j, block_fn(rows1(i), rows2(j)))
         if pending is not None:
             _store(result, *pending, symmetric)
         pending = running
     return result
+
+
+class Workspace(NamedTuple):
+    """How a differentiated kernel of (n, m) points is cut: blocks of (rows, columns), and bytes."""
+
+    blocks: int
+    rows: int
+    columns: int
+    needed: float
+
+
+def workspace(
+    kernel_fn: Callable, x_support: Float[Numbers, "m *shape"], n: int, devices: int = 1
+) -> Workspace:
+    """The blocks in which K(n targets, m support points) is differentiated, and their memory.
+
+    A block and its gradient hold about 8 times the numbers of the kernel alone; near 1 GB of them a
+    device is allowed.
+
+    Args:
+        kernel_fn: (x1, x2) -> (n1, n2).
+        x_support: shape (m, ...).
+        n: number of targets.
+        devices: how many share the rows.
+    Returns:
+        A `Workspace`, for one device.
+    Raises:
+        ValueError: if an option is out of range.
+        MemoryError: if it would not fit.
+    """
+    x = _checks.floats("x_support", x_support, ndim=range(2, 6))
+    n, devices = _checks.integer("n", n), _checks.integer("devices", devices)
+    rows, columns = ceil(n / devices), len(x)
+    pairs = max(1, int(2**30 / (8 * _bytes_per_pair(kernel_fn, x))))
+    if rows * columns > pairs:
+        columns = min(columns, max(1, int(pairs**0.5)))
+        rows = min(rows, max(1, pairs // columns))
+    blocks = ceil(n / (rows * devices))
+    rows = ceil(n / (blocks * devices))
+    block = 8 * rows * columns * _bytes_per_pair(kernel_fn, x)
+    needed = block + 3 * len(x) * (len(x) + n / devices) * x.dtype.itemsize
+    _forecast(needed, (n, len(x)), rows, None)
+    return Workspace(blocks, rows * devices, columns, needed)
+
+
+def _bytes_per_pair(kernel_fn: Callable, x: Array) -> float:
+    """Bytes of work for each pair of points; kernels that do not say are taken to be dense ones."""
+    numbers_per_pair = getattr(kernel_fn, "numbers_per_pair", lambda _: 6)
+    return float(numbers_per_pair(x.shape[1:]) * x.dtype.itemsize)
+
+
+def _block_fn(block_fn: Callable, mesh: Mesh) -> Callable:
+    """A block with its rows laid over the mesh, copied to all devices at the end."""
+    if mesh.size == 1:
+        return block_fn
+    shared = jax.jit(block_fn, out_shardings=_devices.sharding(mesh))
+    return lambda x1, x2: shared(_devices.lay(x1, mesh, 0), _devices.lay(x2, mesh))
 
 
 def _store(result: np.ndarray, i: int, j: int, block: Array, symmetric: bool) -> None:
@@ -243,7 +312,7 @@ def _rows(x: Array, size: int) -> Callable[[int], Array]:
     return rows
 
 
-def _block_size(per_pair: int, n1: int, n2: int, wanted: int | None) -> int:
+def _block_size(per_pair: float, n1: int, n2: int, wanted: int | None) -> int:
     """The rows of a block: as wanted, else at most 512 with a workspace near 128 MB."""
     longest = max(n1, n2)
     if wanted is not None:
@@ -252,7 +321,7 @@ def _block_size(per_pair: int, n1: int, n2: int, wanted: int | None) -> int:
     return ceil(longest / ceil(longest / most))  # equal blocks, so that little is filled up
 
 
-def _forecast(needed: int, shape: tuple, size: int, limit: float | None) -> None:
+def _forecast(needed: float, shape: tuple, size: int, limit: float | None) -> None:
     """Raise before the work if result and blocks will not fit."""
     limit = _free_memory() if limit is None else _checks.scalar("memory_limit", limit)
     if limit is not None and needed > limit:
@@ -281,7 +350,7 @@ def _kernel(
     def public(which: str) -> Callable:
         inner = jax.jit(partial(compute, which)) if whole else partial(compute, which)
 
-        def kernel_fn(x1: Array, x2: Array | None = None) -> Array:
+        def kernel_fn(x1: Numbers, x2: Numbers | None = None) -> Array:
             return inner(*_checks.pair(x1, x2, ndim=ndim))
 
         kernel_fn.__name__ = which

@@ -180,6 +180,81 @@ def convolutional(
     return Network(init_fn, apply_fn)
 
 
+def quadratic(channels: int, width: int) -> Network:
+    """A quadratic network that looks at one position at a time, then averages over positions.
+
+    Math: f(x) = sqrt(c / m) sum_r a_r mean_p (w_r . x_p / sqrt(channels))^2, with c = 1/3.
+
+    On (n, d, 2) images it is the CONV of eq. 4's task: 1x1 filters, global average pooling. The
+    fully connected network is its special case of one position, on the same data as (n, 1, 2d).
+
+    Args:
+        channels: numbers at each position.
+        width: number m of filters.
+    Returns:
+        A `Network` on inputs of shape (n, positions, channels), outputs of shape (n,); params are
+        a list of {"w": (m, channels)} and {"w": (1, m)}.
+    Raises:
+        ValueError: if a number is no positive integer, or (when called) shapes do not match.
+    References:
+        Li et al. (2021), section 5. Lecture notes, section 1.2, eq. 4.
+    """
+    channels, width = _checks.integer("channels", channels), _checks.integer("width", width)
+
+    def init_fn(key):
+        return _normal(key, [{"w": (width, channels)}, {"w": (1, width)}])
+
+    def apply_fn(params, x: Float[Numbers, "n p c"]) -> Array:
+        x = _checks.floats("x", x, ndim=3, fix="Inputs are (n, positions, channels).")
+        _checks.shape("x", x, (None, None, channels), "The last axis holds the channels.")
+        z = x @ params[0]["w"].T / sqrt(channels)
+        return dense(params[1], (z**2).mean(1), sqrt(1 / 3), 0.0)[:, 0]
+
+    return Network(init_fn, apply_fn)
+
+
+def windowed(d_in: int, window: int, num_filters: int) -> Network:
+    """The two-layer CONV of eq. 5: one filter bank slid over a sequence, a readout per window.
+
+    Math: f(x) = sum_j <u^j, relu(W x_(j..j+k-1) + b)>, j = 1..d-k+1. W starts as random signs / k,
+    b = 1/k - 1, u = 0, so that each filter answers (with 1/k) to exactly one of the 2^k inputs.
+
+    Args:
+        d_in: length d of the sequences.
+        window: k, between 1 and d.
+        num_filters: q.
+    Returns:
+        A `Network` on inputs of shape (n, d), outputs of shape (n,); params are
+        {"w": (q, k), "b": (q,), "u": (d - k + 1, q)}.
+    Raises:
+        ValueError: if a number is no positive integer, the window is longer than the sequence, or
+            (when called) shapes do not match.
+    Example:
+        >>> net = windowed(6, 3, 10)
+        >>> net.init_fn(jax.random.key(0))["u"].shape
+        (4, 10)
+
+    References:
+        Malach and Shalev-Shwartz (2020), section 3. Lecture notes, section 1.2, eq. 5.
+    """
+    d, k = _checks.integer("d_in", d_in), _checks.integer("window", window)
+    _checks.require(k <= d, "window", f"be at most d_in={d}", k, "Look at a shorter window.")
+    q = _checks.integer("num_filters", num_filters)
+
+    def init_fn(key):
+        w = jax.random.rademacher(key, (q, k), jnp.result_type(float)) / k
+        return {"w": w, "b": jnp.full(q, 1 / k - 1), "u": jnp.zeros((d - k + 1, q))}
+
+    def apply_fn(params, x: Float[Numbers, "n d"]) -> Array:
+        x = _checks.floats("x", x, ndim=2, fix="One row a sequence.")
+        _checks.shape("x", x, (None, d), f"The network was built with d_in={d}.")
+        windows = x[:, jnp.arange(d - k + 1)[:, None] + jnp.arange(k)[None, :]]
+        hidden = jax.nn.relu(windows @ params["w"].T + params["b"][None, None, :])
+        return jnp.einsum("njq,jq->n", hidden, params["u"])
+
+    return Network(init_fn, apply_fn)
+
+
 def twin(network: Network) -> Network:
     """Two copies of a network that start equal; their difference is 0 at initialization.
 

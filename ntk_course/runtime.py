@@ -44,7 +44,7 @@ def scale(name: str = "quick") -> Scale:
     return Scale(name, f"{device.platform} ({device.device_kind})")
 
 
-def progress(items: Iterable[T], label: str, *, show: bool = True) -> Iterable[T]:
+def progress(items: Iterable[T], label: str, *, show: bool = True) -> tqdm:
     """Go through items behind a progress bar.
 
     Args:
@@ -52,6 +52,6 @@ def progress(items: Iterable[T], label: str, *, show: bool = True) -> Iterable[T
         label: what the bar is called.
         show: whether there is a bar. A static build (NTK_COURSE_STATIC=1) never shows one.
     Returns:
-        The items.
+        The items, as tqdm gives them: `set_postfix` writes beside the bar.
     """
     return tqdm(items, desc=label, disable=not show or os.environ.get("NTK_COURSE_STATIC") == "1")

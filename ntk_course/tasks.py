@@ -119,3 +119,162 @@ def _order_1(k: np.ndarray) -> np.ndarray:
     return np.where(
         k == 1, 0.25, np.where(even, 4 / (np.pi * np.where(even, k**2 - 1, 1)) ** 2, 0.0)
     )
+
+
+def signed_basis(key: Array, n: int, d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """The warm-up task: x = y e_i with a random coordinate i and a random sign y.
+
+    Args:
+        key: of the draw.
+        n: number of points.
+        d: dimension.
+    Returns:
+        Inputs, shape (n, d), and labels +-1, shape (n,).
+    Raises:
+        ValueError: if n or d is no positive integer.
+    References:
+        Li et al. (2021), section 3. Lecture notes, section 1.2.
+    """
+    n, d = _checks.integer("n", n), _checks.integer("d", d)
+    key_index, key_sign = jax.random.split(key)
+    y = jax.random.rademacher(key_sign, (n,), jnp.result_type(float))
+    return jax.nn.one_hot(jax.random.randint(key_index, (n,), 0, d), d) * y[:, None], y
+
+
+def signed_basis_error(n: int, d: int) -> float:
+    """Expected error of the best orthogonally equivariant learner on `signed_basis`.
+
+    Math: (1/2) (1 - 1/d)^n: the new coordinate was never seen, and then the sign is guessed.
+
+    Args:
+        n: number of training points, >= 0.
+        d: dimension.
+    Returns:
+        The expected error, in [0, 1/2].
+    Raises:
+        ValueError: if n or d is out of range.
+    Example:
+        >>> round(signed_basis_error(100, 200), 4)
+        0.3029
+
+    References:
+        Lecture notes, section 1.2.
+    """
+    n, d = _checks.integer("n", n, least=0), _checks.integer("d", d)
+    return 0.5 * (1 - 1 / d) ** n
+
+
+def energy_comparison(
+    key: Array, n: int, d: int
+) -> tuple[Float[Array, "n d 2"], Float[Array, " n"]]:
+    """The task of eq. 4: which of two Gaussian channels carries more energy?
+
+    Math: x ~ N(0, I_2d), y = sign(sum of the first d squares - sum of the last d squares).
+
+    Args:
+        key: of the draw.
+        n: number of points.
+        d: numbers in each channel.
+    Returns:
+        Inputs as d positions of 2 channels, shape (n, d, 2), and labels +-1, shape (n,).
+    Raises:
+        ValueError: if n or d is no positive integer.
+    References:
+        Li et al. (2021), section 5. Lecture notes, section 1.2, eq. 4.
+    """
+    n, d = _checks.integer("n", n), _checks.integer("d", d)
+    x = jax.random.normal(key, (n, d, 2))
+    return x, jnp.sign(jnp.sum(x[..., 0] ** 2 - x[..., 1] ** 2, axis=1))
+
+
+def hypercube(k: int) -> Float[np.ndarray, "m k"]:
+    """All 2^k sign vectors, in the order of binary counting (-1 is the digit 0).
+
+    Args:
+        k: length, 1 to 20.
+    Returns:
+        Signs, shape (2^k, k).
+    Raises:
+        ValueError: if k is out of range.
+    Example:
+        >>> hypercube(2).tolist()
+        [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
+    """
+    k = _checks.integer("k", k)
+    _checks.require(k <= 20, "k", "be at most 20 (2^20 rows)", k, "Take a shorter pattern.")
+    return 2.0 * (np.arange(2**k)[:, None] >> np.arange(k)[::-1] & 1) - 1
+
+
+def hidden_pattern(
+    key: Array, n: int, d: int, k: int, *, start: int, values: Float[Numbers, " m"] | None = None
+) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """A k-junta on consecutive bits: random signs x, and y = g(x_start, ..., x_(start+k-1)).
+
+    Args:
+        key: of the draw.
+        n: number of points.
+        d: length of the sequences.
+        k: length of the pattern.
+        start: where it begins, 0 <= start <= d - k.
+        values: g on the rows of `hypercube(k)`, shape (2^k,); None is the parity, their product.
+    Returns:
+        Inputs, shape (n, d), and y, shape (n,).
+    Raises:
+        ValueError: if a number is out of range or `values` has another length.
+    References:
+        Malach and Shalev-Shwartz (2020). Lecture notes, section 1.2, eq. 6.
+    """
+    n, d, corners = _checks.integer("n", n), _checks.integer("d", d), hypercube(k)
+    start = _checks.integer("start", start, least=0)
+    rule = f"leave room for the pattern, at most d - k = {d - k}"
+    _checks.require(start <= d - k, "start", rule, start, "Begin earlier or shorten the pattern.")
+    g = jnp.asarray(corners.prod(1)) if values is None else _checks.floats("values", values, ndim=1)
+    _checks.shape("values", g, (2**k,), "One value for each row of `hypercube(k)`.")
+    x = jax.random.rademacher(key, (n, d), jnp.result_type(float))
+    digits = x[:, start : start + k] > 0
+    return x, g[digits @ 2 ** jnp.arange(k)[::-1]]
+
+
+def coupon_mean(n: int) -> float:
+    """How many draws with replacement it takes on average to see all of n coupons.
+
+    Math: n H_n = n (1 + 1/2 + ... + 1/n).
+
+    Args:
+        n: number of coupons.
+    Returns:
+        The mean.
+    Raises:
+        ValueError: if n is no positive integer.
+    Example:
+        >>> round(coupon_mean(16), 1)
+        54.1
+
+    References:
+        Lecture notes, section 1.2 (to leading order, n log n).
+    """
+    return float(_checks.integer("n", n) * np.sum(1 / np.arange(1, n + 1)))
+
+
+def coupon_coverage(n: int, draws: int) -> Float[np.ndarray, " m"]:
+    """The probability of having seen all of n coupons after 0, 1, ..., `draws` draws.
+
+    Math: the chain "c seen" -> c + 1 with probability 1 - c/n; union bound 1 - n exp(-q/n).
+
+    Args:
+        n: number of coupons.
+        draws: last number of draws q.
+    Returns:
+        Probabilities, shape (draws + 1,).
+    Raises:
+        ValueError: if a number is no positive integer.
+    References:
+        Lecture notes, section 1.2: the number of filters below eq. 5.
+    """
+    n, draws = _checks.integer("n", n), _checks.integer("draws", draws)
+    seen, result = np.eye(1, n + 1)[0], [0.0]
+    stay = np.arange(n + 1) / n
+    for _ in range(draws):
+        seen = seen * stay + np.roll(seen * (1 - stay), 1)
+        result.append(seen[-1])
+    return np.array(result)

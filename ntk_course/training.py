@@ -26,7 +26,7 @@ class Trajectory(NamedTuple):
         return jax.tree.map(lambda leaf: leaf[index], self.params)
 
 
-def square_loss(fx: Array, y: Array) -> Array:
+def square_loss(fx: Numbers, y: Numbers) -> Array:
     """Sum over points and outputs of (f - y)^2 / 2 (eq. 8)."""
     return jnp.sum((fx - y) ** 2) / 2
 
@@ -41,6 +41,7 @@ def gradient_descent(
     num_steps: int,
     save_at: Sequence[int] | None = None,
     loss_fn: Callable[[Array, Array], Array] = square_loss,
+    optimizer: Callable[[float], optax.GradientTransformation] = optax.sgd,
 ) -> Trajectory:
     """Full-batch gradient descent; step t is time t of the gradient flow of eq. 9.
 
@@ -56,6 +57,7 @@ def gradient_descent(
         save_at: steps (0 is the start) at which parameters are kept, ascending; None keeps the
             last only.
         loss_fn: (outputs, targets) -> the summed loss.
+        optimizer: learning rate -> optax optimizer, for example `optax.adam`.
     Returns:
         A `Trajectory`.
     Raises:
@@ -65,6 +67,7 @@ def gradient_descent(
     """
     _checks.is_callable("apply_fn", apply_fn)
     _checks.is_callable("loss_fn", loss_fn)
+    _checks.is_callable("optimizer", optimizer)
     x = _checks.floats("x_train", x_train, ndim=range(1, 6))
     y = _checks.targets("y_train", y_train, len(x))
     out = jax.eval_shape(apply_fn, params, x).shape
@@ -76,9 +79,11 @@ def gradient_descent(
     rule = f"be ascending steps between 0 and num_steps={last}"
     _checks.require(bool(ascending), "save_at", rule, list(steps), "Sort them, without repeats.")
 
-    saved, now = [], 0
+    saved, now, state = [], 0, optimizer(rate).init(params)
     for step in map(int, steps):
-        params, loss = _descend(apply_fn, loss_fn, params, x, y, rate, step - now)
+        params, state, loss = _descend(
+            apply_fn, loss_fn, optimizer, params, state, x, y, rate, step - now
+        )
         now = step
         saved.append(params)
     stable = isinstance(loss, jax.core.Tracer) or bool(jnp.isfinite(loss))
@@ -87,17 +92,16 @@ def gradient_descent(
     return Trajectory(steps, jax.tree.map(lambda *leaves: jnp.stack(leaves), *saved))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _descend(apply_fn, loss_fn, params, x, y, learning_rate, num_steps):
-    """`num_steps` steps; the parameters, and the loss before the last step."""
-    optimizer = optax.sgd(learning_rate)
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _descend(apply_fn, loss_fn, optimizer, params, state, x, y, learning_rate, num_steps):
+    """`num_steps` steps; the parameters, the optimizer's state, the loss before the last step."""
+    update = optimizer(learning_rate).update
 
     def step(_, carry):
         params, state, _ = carry
         loss, gradient = jax.value_and_grad(lambda p: loss_fn(apply_fn(p, x), y))(params)
-        updates, state = optimizer.update(gradient, state, params)
+        updates, state = update(gradient, state, params)
         return optax.apply_updates(params, updates), state, loss.astype(y.dtype)
 
-    start = (params, optimizer.init(params), jnp.zeros((), y.dtype))
-    params, _, loss = jax.lax.fori_loop(0, num_steps, step, start)
-    return params, loss
+    start = (params, state, jnp.zeros((), y.dtype))
+    return jax.lax.fori_loop(0, num_steps, step, start)

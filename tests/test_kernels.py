@@ -300,3 +300,16 @@ def test_row_hash__sees_equality_only(rng):
     assert (hashes[:250] == hashes[250:]).all()
     assert len(np.unique(hashes)) == 250
     assert _layers.row_hash(jnp.zeros((1, 3))) == _layers.row_hash(-jnp.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("precise", [False, True])
+@pytest.mark.parametrize("b_std", [0.0, 0.5])
+def test_ntk__nan_is_never_silent_under_jit(precise, b_std):
+    x = jnp.ones((2, 3)).at[0, 1].set(jnp.nan)
+    k = jax.jit(kernels.fully_connected(2, b_std=b_std, precise=precise).ntk)(x)
+    assert jnp.isnan(k[0]).all()
+    assert jnp.isfinite(k[1, 1])
+    images = jnp.ones((2, 4, 4, 1)).at[0, 1, 1].set(jnp.nan)
+    for readout in ("flatten", "pool"):
+        k = jax.jit(kernels.convolutional(2, readout=readout, b_std=b_std).ntk)(images)
+        assert jnp.isnan(k[0]).all()

@@ -158,3 +158,32 @@ def test_one_hot__rows_sum_to_zero():
 def test_scale__picks_and_prints():
     assert runtime.scale("full").pick(1, 2) == 2
     assert str(runtime.scale()).startswith("scale: quick | device: ")
+
+
+def test_zca__whitens_and_regularizes(rng):
+    x = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4))
+    white = data.zca(x, reg=0.0, unit_norm=False)(x)
+    np.testing.assert_allclose(white.T @ white / 500, np.eye(4), atol=1e-10)
+    values = np.linalg.eigvalsh(x.T @ x / 500)
+    soft = data.zca(x, reg=0.5, unit_norm=False)(x)
+    shrunk = values / (values + 0.5 * values.mean())
+    np.testing.assert_allclose(np.linalg.eigvalsh(soft.T @ soft / 500), np.sort(shrunk))
+
+
+def test_zca__ignores_brightness_and_contrast_and_keeps_shape_and_dtype(rng):
+    images = rng.uniform(size=(30, 4, 4, 3)).astype(np.float32)
+    whiten = data.zca(images)
+    white = whiten(images[:5])
+    assert (white.shape, white.dtype) == ((5, 4, 4, 3), np.float32)
+    np.testing.assert_allclose(whiten(0.5 * images[:5] + 0.2), white, atol=1e-4)
+    assert np.isfinite(whiten(np.ones((1, 4, 4, 3)))).all()  # a constant image
+
+
+def test_augment__moves_and_mirrors_whole_images(key):
+    image = jnp.zeros((1, 5, 5, 1)).at[0, 2, 1].set(1.0)
+    many = np.asarray(data.augment(key, jnp.repeat(image, 300, 0), shift=1, flip=True))[..., 0]
+    np.testing.assert_array_equal(many.sum((1, 2)), 1)
+    places = {tuple(np.argwhere(one)[0].tolist()) for one in many}
+    columns = {1 + s for s in (-1, 0, 1)} | {3 - s for s in (-1, 0, 1)}
+    assert places == {(r, c) for r in (1, 2, 3) for c in columns}
+    np.testing.assert_array_equal(data.augment(key, image, shift=0), image)
