@@ -123,6 +123,13 @@ def gram_memory(n=20_000):
     return float(run.stdout)
 
 
+def kip_rows():
+    """`benchmarks.kip` in a fresh process, because it needs float64."""
+    command = [sys.executable, "-m", "benchmarks.kip"]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    return [Row(**row) for row in json.loads(run.stdout)]
+
+
 def main():
     nt = _neural_tangents.load()
     from neural_tangents import stax
@@ -134,8 +141,9 @@ def main():
     for measure, library in (
         (fully_connected_gram, stax), (convolutional_gram, stax), (empirical_gram, nt),
     ):  # fmt: skip
-        row = measure(library, rng)
-        rows.append(row)
+        rows.append(measure(library, rng))
+    rows += kip_rows()
+    for row in rows:
         verdict = "" if row.ratio >= row.wanted else "  LOSES"
         print(
             f"{row.name:48}{row.ours_s:8.3f}s{row.theirs_s:8.3f}s{row.ratio:7.1f}x"

@@ -1,0 +1,33 @@
+"""One call on one device, on eight, or on several processes: rows of a batch laid over a mesh."""
+
+import jax
+import numpy as np
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array
+
+from ntk_course import _checks
+
+
+def rows_mesh(mesh: Mesh | None) -> Mesh:
+    """The mesh as given, or all devices (of all processes) in one row."""
+    mesh = Mesh(np.array(jax.devices()), ("rows",)) if mesh is None else mesh
+    ok = isinstance(mesh, Mesh) and len(mesh.axis_names) == 1
+    _checks.require(ok, "mesh", "be a jax.sharding.Mesh with one axis", mesh, "Or pass None.")
+    return mesh
+
+
+def lay(x: Array | np.ndarray, mesh: Mesh, axis: int | None = None) -> Array:
+    """An array spread over the mesh along one axis, or (None) copied to each device.
+
+    Every process must hold the whole of `x`; the axis must be a multiple of the mesh's size.
+    """
+    if mesh.size == 1:
+        return jax.device_put(x, mesh.devices.item())
+    host = np.asarray(x)
+    return jax.make_array_from_callback(host.shape, sharding(mesh, axis), lambda at: host[at])
+
+
+def sharding(mesh: Mesh, axis: int | None = None) -> NamedSharding:
+    """The layout of `lay`."""
+    names = () if axis is None else (None,) * axis + mesh.axis_names
+    return NamedSharding(mesh, PartitionSpec(*names))

@@ -1,0 +1,42 @@
+"""A run of KIP and a Gram matrix in a process of its own: `python long_run.py '{"out": ...}'`.
+
+Options: out, the file of results; num_steps; checkpoint; processes, [address, how many, which].
+"""
+
+import json
+import sys
+
+import jax
+import numpy as np
+
+jax.config.update("jax_enable_x64", True)
+
+
+def main(out, num_steps=12, checkpoint=None, processes=None):
+    if processes:
+        jax.distributed.initialize(processes[0], processes[1], processes[2])
+    from ntk_course import distillation, kernels
+
+    rng = np.random.default_rng(3)
+    x, x_s = rng.normal(size=(90, 12)), rng.normal(size=(8, 12))
+    y = np.eye(3)[rng.integers(0, 3, 90)] - 1 / 3
+    kernel_fn = kernels.fully_connected(2, b_std=0.1).ntk
+    images = rng.normal(size=(9, 4, 4, 1))
+    run = distillation.kip(
+        jax.random.key(0), kernel_fn, x, y, x_s, y[:8], num_steps=num_steps, batch_size=30,
+        learn_labels=True, save_at=range(0, num_steps, 3), checkpoint=checkpoint,
+        checkpoint_every=1,
+    )  # fmt: skip
+    whole = distillation.kip(jax.random.key(0), kernel_fn, x, y, x_s, y[:8], num_steps=3)
+    results = run._asdict() | {
+        "devices": len(jax.devices()),
+        "gram": kernels.gram(kernel_fn, x, block_size=20),
+        "rectangle": kernels.gram(kernel_fn, x_s, x),
+        "conv": kernels.gram(kernels.convolutional(2, readout="pool").ntk, images),
+        "whole": whole.x_support,
+    }
+    np.savez(out, **results)
+
+
+if __name__ == "__main__":
+    main(**json.loads(sys.argv[1]))
