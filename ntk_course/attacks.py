@@ -1,0 +1,328 @@
+"""Adversarial attacks inside an l_inf or l2 ball, and the worst of several: FGSM, PGD, evaluate."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Bool, Float
+
+from ntk_course import _checks, runtime
+from ntk_course._checks import Numbers
+
+
+class Geometry(NamedTuple):
+    """The three pieces of an attack that depend on the norm; all act on each example alone.
+
+    Fields: ascend, gradient -> direction of norm 1; project, (delta, epsilon) -> delta inside the
+    ball; draw, (key, x, epsilon) -> a uniform point of the ball.
+    """
+
+    ascend: Callable
+    project: Callable
+    draw: Callable
+
+
+def _norms(v: Array) -> Array:
+    """The l2 norm of each example, with its axes kept."""
+    return jnp.sqrt(jnp.sum(v**2, tuple(range(1, v.ndim)), keepdims=True))
+
+
+def _unit(v: Array) -> Array:
+    """Each example over its l2 norm; 0 stays 0, and tiny gradients do not underflow."""
+    size = jnp.max(jnp.abs(v), tuple(range(1, v.ndim)), keepdims=True)
+    v = v / jnp.where(size > 0, size, 1.0)
+    norm = _norms(v)
+    return v / jnp.where(norm > 0, norm, 1.0)
+
+
+def _into_l2(delta: Array, epsilon: float | Array) -> Array:
+    # A little less than epsilon, so that the norm as computed is not above it.
+    goal = epsilon * (1 - 16 * float(jnp.finfo(delta.dtype).eps))
+    norm = _norms(delta)
+    return jnp.where(norm > goal, delta * (goal / jnp.where(norm > 0, norm, 1.0)), delta)
+
+
+def _draw_l2(key: Array, x: Array, epsilon: float | Array) -> Array:
+    key_direction, key_radius = jax.random.split(key)
+    radius = jax.random.uniform(key_radius, (len(x), *(1,) * (x.ndim - 1)), x.dtype)
+    direction = _unit(jax.random.normal(key_direction, x.shape, x.dtype))
+    return epsilon * radius ** (1 / (x.size // len(x))) * direction
+
+
+GEOMETRIES = {
+    "linf": Geometry(
+        jnp.sign,
+        lambda delta, epsilon: jnp.clip(delta, -epsilon, epsilon),
+        lambda key, x, epsilon: epsilon * jax.random.uniform(key, x.shape, x.dtype, -1.0, 1.0),
+    ),
+    "l2": Geometry(_unit, _into_l2, _draw_l2),
+}
+
+
+def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
+    """The cross-entropy of each example; `fx` are logits, `y` one-hot labels (centred or not)."""
+    return optax.softmax_cross_entropy(fx, jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1]))
+
+
+def margin(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
+    """The largest wrong output minus the right one: positive if the example is misclassified."""
+    right = jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=bool)
+    return jnp.max(jnp.where(right, -jnp.inf, fx), 1) - jnp.max(jnp.where(right, fx, -jnp.inf), 1)
+
+
+def square(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
+    """Half the squared distance of outputs and targets of each example."""
+    return jnp.sum((fx - y) ** 2, 1) / 2
+
+
+LOSSES = {"cross_entropy": cross_entropy, "margin": margin, "square": square}
+
+
+def project(
+    x_adv: Float[Numbers, "n *shape"],
+    x: Float[Numbers, "n *shape"],
+    epsilon: float | Array,
+    *,
+    norm: str = "linf",
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+) -> Float[Array, "n *shape"]:
+    """Points moved into the ball around x, then into the bounds; inside both to the last bit.
+
+    Math: Pi_B(x_adv), each example on its own; for l_inf clip(x_adv - x, -epsilon, epsilon), for l2
+    a shrinking of x_adv - x. Clipping to bounds that contain x then only brings points nearer.
+
+    Args:
+        x_adv: points, shape (n, ...).
+        x: the *original* points, within the bounds, shape (n, ...).
+        epsilon: radius >= 0.
+        norm: "linf" or "l2".
+        bounds: smallest and largest value of an entry, or None.
+    Returns:
+        Points, shape (n, ...).
+    Raises:
+        ValueError: if shapes do not match or an option is unknown or out of range.
+    Example:
+        >>> project(jnp.array([[2.0, 0.5]]), jnp.array([[0.9, 0.5]]), 0.3).round(3).tolist()
+        [[1.0, 0.5]]
+
+    References:
+        Madry et al. (2018), section 2.1. Lecture notes, section 3, eq. 29 (around x, not x^t).
+    """
+    x, epsilon, bounds = _problem(x, epsilon, norm, bounds)
+    x_adv = _checks.floats("x_adv", x_adv, ndim=x.ndim)
+    _checks.shape("x_adv", x_adv, x.shape, "Give one point for each original.")
+    return _project(GEOMETRIES[norm], x_adv.astype(x.dtype), x, epsilon, *bounds)
+
+
+def _project(geometry, x_adv, x, epsilon, lo, hi):
+    """`project` after its checks."""
+    delta = geometry.project(x_adv - x, epsilon)
+    moved = x + delta
+    # Where the sum was rounded away from x, one digit back: then no entry moves by more than delta.
+    moved = jnp.where(jnp.abs(moved - x) > jnp.abs(delta), jnp.nextafter(moved, x), moved)
+    return jnp.clip(moved, lo, hi)
+
+
+def fgsm(
+    predict_fn: Callable,
+    x: Float[Numbers, "n *shape"],
+    y: Float[Numbers, "n c"],
+    *,
+    epsilon: float,
+    norm: str = "linf",
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+    loss: str = "cross_entropy",
+) -> Float[Array, "n *shape"]:
+    """The fast gradient sign method: one step of size epsilon that *ascends* the loss.
+
+    Math: x + epsilon sign(grad_x l(f(x), y)); for l2 the gradient over its norm.
+
+    Args:
+        predict_fn: x -> outputs (n, C), any differentiable predictor: a network with its
+            parameters, a kernel machine. `jax.tree_util.Partial(apply_fn, params)` compiles once
+            for all params.
+        x: inputs, shape (n, ...).
+        y: one-hot labels, shape (n, C).
+        epsilon: radius >= 0.
+        norm: "linf" or "l2".
+        bounds: smallest and largest value of an entry, or None.
+        loss: "cross_entropy", "margin" or "square".
+    Returns:
+        Adversarial inputs, shape (n, ...).
+    Raises:
+        ValueError: if shapes do not match or an option is unknown or out of range.
+    References:
+        Goodfellow et al. (2015). Lecture notes, section 3, above eq. 29.
+    """
+    options = {"epsilon": epsilon, "step_size": epsilon, "num_steps": 1, "random_start": False}
+    options |= {"norm": norm, "bounds": bounds, "loss": loss, "best": False}
+    return pgd(jax.random.key(0), predict_fn, x, y, **options)
+
+
+def pgd(
+    key: Array,
+    predict_fn: Callable,
+    x: Float[Numbers, "n *shape"],
+    y: Float[Numbers, "n c"],
+    *,
+    epsilon: float,
+    step_size: float,
+    num_steps: int,
+    norm: str = "linf",
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+    loss: str = "cross_entropy",
+    targeted: bool = False,
+    random_start: bool = True,
+    restarts: int = 1,
+    best: bool = True,
+) -> Float[Array, "n *shape"]:
+    """Projected gradient ascent of the loss in the ball around x.
+
+    Math: x^(t+1) = Pi_B(x) [x^t + alpha sign(grad l(f(x^t), y))]; for l2 grad over its norm.
+
+    Args:
+        key: of the random starts.
+        predict_fn: x -> outputs (n, C); see `fgsm`.
+        x: inputs, shape (n, ...).
+        y: one-hot labels, shape (n, C); with `targeted`, the labels to be reached.
+        epsilon: radius >= 0.
+        step_size: alpha > 0.
+        num_steps: number of steps.
+        norm: "linf" or "l2".
+        bounds: smallest and largest value of an entry, or None.
+        loss: "cross_entropy", "margin" or "square".
+        targeted: descend the loss of `y` instead.
+        random_start: begin at a uniform point of the ball, not at x.
+        restarts: number of runs; the best counts.
+        best: return, for each example, the point with the largest loss of all visited, x and FGSM's
+            point included (so PGD is never weaker than FGSM); False returns the last point.
+    Returns:
+        Adversarial inputs, shape (n, ...), inside ball and bounds to the last bit.
+    Raises:
+        ValueError: if shapes do not match or an option is unknown or out of range.
+    References:
+        Madry et al. (2018), section 2.1. Lecture notes, section 3, eqs 28-29.
+    """
+    x, epsilon, (lo, hi) = _problem(x, epsilon, norm, bounds)
+    y = _checks.floats("y", y, ndim=2, fix="One-hot labels, one column a class.")
+    _checks.is_callable("predict_fn", predict_fn)
+    _checks.one_of("loss", loss, tuple(LOSSES))
+    step_size = _checks.scalar("step_size", step_size)
+    steps, runs = _checks.integer("num_steps", num_steps), _checks.integer("restarts", restarts)
+    if not isinstance(predict_fn, jax.tree_util.Partial):
+        predict_fn = jax.tree_util.Partial(predict_fn)
+    out = jax.eval_shape(predict_fn, x).shape
+    _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
+    options = (norm, loss, targeted)
+    state = (x, x, jnp.full(len(x), -jnp.inf, x.dtype))
+    problem = (predict_fn, x, y, epsilon, step_size, lo, hi)
+    if best:  # x itself, and the one long step of FGSM, are looked at first
+        state = _step(options, state, predict_fn, x, y, epsilon, epsilon, lo, hi)
+        state = _look(options, state, *problem)
+    for run_key in jax.random.split(key, runs):
+        start = _start(norm, run_key, x, epsilon, lo, hi) if random_start else x
+        state = (start, *state[1:])
+        if isinstance(x, jax.core.Tracer):  # inside a training step: one loop, compiled with it
+            state = jax.lax.fori_loop(0, steps, lambda _, s: _step(options, s, *problem), state)
+        else:  # XLA on CPUs runs convolutions several times faster outside its loops
+            for _ in range(steps):
+                state = _step(options, state, *problem)
+        if best:
+            state = _look(options, state, *problem)
+    return state[1] if best else state[0]
+
+
+@partial(jax.jit, static_argnums=0)
+def _start(norm: str, key: Array, x: Array, epsilon: Array, lo: Array, hi: Array) -> Array:
+    geometry = GEOMETRIES[norm]
+    return _project(geometry, x + geometry.draw(key, x, epsilon), x, epsilon, lo, hi)
+
+
+@partial(jax.jit, static_argnums=0)
+def _step(options, state, predict_fn, x, y, epsilon, step_size, lo, hi):
+    """One step, and the best point so far: (x_adv, best, its gain)."""
+    geometry = GEOMETRIES[options[0]]
+    x_adv, top, top_gain = state
+    (_, gain), gradient = jax.value_and_grad(_gain, has_aux=True)(x_adv, options, predict_fn, y)
+    better = gain > top_gain
+    top = jnp.where(better.reshape(-1, *(1,) * (x.ndim - 1)), x_adv, top)
+    moved = x_adv + step_size * geometry.ascend(gradient)
+    return _project(geometry, moved, x, epsilon, lo, hi), top, jnp.where(better, gain, top_gain)
+
+
+@partial(jax.jit, static_argnums=0)
+def _look(options, state, predict_fn, x, y, *_):
+    """The best point so far, the current one included."""
+    x_adv, top, top_gain = state
+    gain = _gain(x_adv, options, predict_fn, y)[1]
+    better = gain > top_gain
+    top = jnp.where(better.reshape(-1, *(1,) * (x.ndim - 1)), x_adv, top)
+    return x_adv, top, jnp.where(better, gain, top_gain)
+
+
+def _gain(x, options, predict_fn, y):
+    _, loss, targeted = options
+    gain = LOSSES[loss](predict_fn(x), y) * (-1 if targeted else 1)
+    return gain.sum(), gain
+
+
+def evaluate(
+    predict_fn: Callable,
+    x: Float[Numbers, "n *shape"],
+    y: Float[Numbers, "n c"],
+    attacks: Mapping[str, Callable],
+    *,
+    batch_size: int = 500,
+) -> dict[str, Bool[np.ndarray, " n"]]:
+    """Which examples are still classified correctly under each attack, and under all of them.
+
+    One attack is not an evaluation: report `worst`, the examples that no attack moves.
+
+    Args:
+        predict_fn: x -> outputs (n, C); see `fgsm`.
+        x: inputs, shape (n, ...).
+        y: one-hot labels, shape (n, C).
+        attacks: name -> (predict_fn, x, y) -> x_adv, for example
+            {"PGD": functools.partial(pgd, key, epsilon=0.1, step_size=0.02, num_steps=40)}.
+        batch_size: examples attacked at once.
+    Returns:
+        {"clean": (n,), name: (n,), ..., "worst": (n,)} of booleans; their means are accuracies.
+    Raises:
+        ValueError: if shapes do not match or there is no attack.
+    References:
+        Carlini et al. (2019), section 3; Zhang et al. (2019). Lecture notes, section 3.
+    """
+    _checks.require(len(attacks) > 0, "attacks", "name at least one attack", "none")
+    x, y = _checks.floats("x", x, ndim=range(2, 6)), _checks.floats("y", y, ndim=2)
+    _checks.shape("y", y, (len(x), None), "One row for each input.")
+    size = _checks.integer("batch_size", batch_size)
+    found = {name: np.zeros(len(x), bool) for name in ("clean", *attacks)}
+    starts = range(0, len(x), size)
+    work = [(name, i) for name in found for i in starts]
+    for name, i in runtime.progress(work, "attacks", show=len(work) > 8):
+        part, labels = x[i : i + size], y[i : i + size]
+        moved = part if name == "clean" else attacks[name](predict_fn, part, labels)
+        right = jnp.argmax(predict_fn(moved), 1) == jnp.argmax(labels, 1)
+        found[name][i : i + size] = np.asarray(right)
+    found["worst"] = np.logical_and.reduce(list(found.values()))
+    return found
+
+
+def _problem(x, epsilon, norm, bounds) -> tuple[Array, float, tuple]:
+    """Check what every attack shares; no bounds are infinite ones."""
+    x = _checks.floats("x", x, ndim=range(2, 6))
+    _checks.one_of("norm", norm, tuple(GEOMETRIES))
+    epsilon = _checks.scalar("epsilon", epsilon)
+    if bounds is None:
+        return x, epsilon, (-jnp.inf, jnp.inf)
+    two = isinstance(bounds, tuple) and len(bounds) == 2 and bounds[0] < bounds[1]
+    _checks.require(two, "bounds", "be (smallest, largest) or None", bounds, "Images: (0, 1).")
+    if not isinstance(x, jax.core.Tracer):
+        inside = bool(((x >= bounds[0]) & (x <= bounds[1])).all())
+        got = f"values from {float(x.min()):g} to {float(x.max()):g}"
+        _checks.require(inside, "x", f"lie within bounds={bounds}", got, "Pass other `bounds`.")
+    return x, epsilon, bounds

@@ -1,0 +1,222 @@
+"""Attacks: inside ball and bounds to the last bit, as strong as promised, worst of several."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ntk_course import attacks, kernels, networks, regression
+
+NORMS = {
+    "linf": lambda v: np.abs(v.reshape(len(v), -1)).max(1),
+    "l2": lambda v: np.sqrt((v.reshape(len(v), -1) ** 2).sum(1)),
+}
+
+
+def linear(w):
+    return lambda x: x.reshape(len(x), -1) @ w
+
+
+@pytest.fixture(scope="module")
+def machine():
+    """A kernel machine and a network on the same three classes, and points to attack."""
+    rng = np.random.default_rng(0)
+    centres = rng.uniform(0.3, 0.7, (3, 6))
+    labels = rng.integers(0, 3, 90)
+    x = np.clip(centres[labels] + 0.05 * rng.normal(size=(90, 6)), 0, 1)
+    y = jnp.eye(3)[labels]
+    kernel_fn = kernels.fully_connected(1, b_std=0.1).ntk
+    alpha = regression.fit(kernel_fn(x), y - 1 / 3, diag_reg=1e-3)
+    net = networks.fully_connected(6, 32, n_out=3, b_std=0.1)
+    params = net.init_fn(jax.random.key(0))
+    x = jnp.asarray(x)
+    return (
+        {
+            "kernel": lambda z: kernel_fn(z, x) @ alpha,
+            "network": jax.tree_util.Partial(net.apply_fn, params),
+        },
+        x[:40],
+        y[:40],
+    )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_pgd__inside_ball_and_bounds_to_the_last_bit_and_never_weaker_than_nothing(data):
+    norm = data.draw(st.sampled_from(sorted(NORMS)))
+    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
+    shape = data.draw(st.sampled_from([(4,), (3, 3, 1)]))
+    epsilon = data.draw(st.sampled_from([0.0, 1e-6, 8 / 255, 0.3, 5.0]))
+    bounds = data.draw(st.sampled_from([None, (0.0, 1.0), (-0.5, 2.0)]))
+    loss = data.draw(st.sampled_from(sorted(attacks.LOSSES)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    x = rng.uniform(size=(5, *shape)).astype(dtype)
+    x.reshape(-1)[:: data.draw(st.integers(1, 4))] = data.draw(st.sampled_from([0.0, 1.0]))
+    predict_fn = linear(rng.normal(size=(np.prod(shape), 3)).astype(dtype))
+    y = np.eye(3, dtype=dtype)[rng.integers(0, 3, 5)]
+    moved = attacks.pgd(
+        jax.random.key(1), predict_fn, x, y, epsilon=epsilon, step_size=epsilon / 2 + 1e-3,
+        num_steps=3, norm=norm, bounds=bounds, loss=loss,
+        random_start=data.draw(st.booleans()), restarts=data.draw(st.integers(1, 2)),
+    )  # fmt: skip
+    moved = np.asarray(moved)
+    assert moved.dtype == dtype
+    assert np.isfinite(moved).all()
+    assert (NORMS[norm](moved - x) <= dtype(epsilon)).all()
+    if bounds:
+        assert moved.min() >= bounds[0]
+        assert moved.max() <= bounds[1]
+    loss_fn = attacks.LOSSES[loss]
+    assert (loss_fn(predict_fn(moved), y) >= loss_fn(predict_fn(x), y)).all()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.data())
+def test_project__leaves_inner_points_and_moves_each_example_alone(data):
+    norm = data.draw(st.sampled_from(sorted(NORMS)))
+    rng = np.random.default_rng(data.draw(st.integers(0, 999)))
+    x = rng.uniform(0.2, 0.8, (4, 7))
+    delta = rng.normal(size=(4, 7)) * 10.0 ** data.draw(st.integers(-4, 1))
+    epsilon = 0.1
+    found = np.asarray(attacks.project(x + delta, x, epsilon, norm=norm, bounds=None))
+    inner = NORMS[norm](delta) < 0.99 * epsilon
+    np.testing.assert_allclose(found[inner], (x + delta)[inner], rtol=1e-12)
+    if norm == "linf":
+        np.testing.assert_allclose(found, x + np.clip(delta, -epsilon, epsilon), rtol=1e-12)
+    else:
+        shrink = np.minimum(1, epsilon / NORMS["l2"](delta))[:, None]
+        np.testing.assert_allclose(found, x + shrink * delta, rtol=1e-10)
+    alone = attacks.project((x + delta)[:1], x[:1], epsilon, norm=norm, bounds=None)
+    np.testing.assert_array_equal(found[:1], alone)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_attacks__linear_model_exact(rng, norm):
+    """The margin of a linear model grows by epsilon |w|_1 or epsilon |w|_2, in one step."""
+    w = rng.normal(size=(9, 2))
+    x, y = rng.uniform(0.4, 0.6, (6, 9)), np.eye(2)[rng.integers(0, 2, 6)]
+    difference = w[:, 1] - w[:, 0]
+    reach = 0.1 * (np.abs(difference).sum() if norm == "linf" else np.linalg.norm(difference))
+    before = attacks.margin(linear(w)(x), y)
+    fast = attacks.fgsm(linear(w), x, y, epsilon=0.1, norm=norm)
+    slow = attacks.pgd(
+        jax.random.key(0), linear(w), x, y, epsilon=0.1, step_size=0.05, num_steps=20, norm=norm
+    )
+    for moved in (fast, slow):
+        after = attacks.margin(linear(w)(moved), y)
+        np.testing.assert_allclose(after - before, reach, rtol=1e-4)
+
+
+@pytest.mark.parametrize("which", ["kernel", "network"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+@pytest.mark.parametrize("loss", sorted(attacks.LOSSES))
+def test_pgd__is_never_weaker_than_fgsm_and_more_helps(machine, which, norm, loss):
+    predictors, x, y = machine
+    predict_fn = predictors[which]
+    options = {"epsilon": 0.1, "norm": norm, "loss": loss}
+    more = options | {"step_size": 0.025, "num_steps": 10}
+    key = jax.random.key(0)
+
+    def gain(moved):
+        return attacks.LOSSES[loss](predict_fn(moved), y)
+
+    fast = gain(attacks.fgsm(predict_fn, x, y, **options))
+    slow = gain(attacks.pgd(key, predict_fn, x, y, **more))
+    assert (slow >= fast).all()
+    assert slow.mean() > gain(x).mean()
+    many = gain(attacks.pgd(key, predict_fn, x, y, **more, restarts=3))
+    last = gain(attacks.pgd(key, predict_fn, x, y, **more, best=False))
+    assert (slow >= last - 1e-12).all()
+    assert many.mean() >= slow.mean() - 1e-3
+
+
+def test_pgd__gradient_of_a_kernel_machine_by_finite_differences(machine):
+    predictors, x, y = machine
+    predict_fn, x = predictors["kernel"], x + 0.01  # the kernel has kinks at its own points
+
+    def loss(z):
+        return attacks.cross_entropy(predict_fn(z), y).sum()
+
+    gradient = jax.grad(loss)(x)
+    for i, j in ((0, 0), (7, 3)):
+        step = 1e-6 * jnp.zeros_like(x).at[i, j].set(1.0)
+        slope = (loss(x + step) - loss(x - step)) / 2e-6
+        np.testing.assert_allclose(gradient[i, j], slope, rtol=1e-5)
+
+
+def test_pgd__targeted_reaches_its_target(machine):
+    predictors, x, y = machine
+    target = jnp.roll(y, 1, axis=1)
+    options = {"epsilon": 0.3, "step_size": 0.05, "num_steps": 20, "targeted": True}
+    moved = attacks.pgd(jax.random.key(0), predictors["network"], x, target, **options)
+    before = attacks.cross_entropy(predictors["network"](x), target)
+    after = attacks.cross_entropy(predictors["network"](moved), target)
+    assert (after <= before).all()
+    assert after.mean() < before.mean() - 0.05
+
+
+def test_pgd__compiles_once_for_all_params_and_runs_inside_jit(machine):
+    predictors, x, y = machine
+    predict_fn = predictors["network"]
+    options = {"epsilon": 0.1, "step_size": 0.05, "num_steps": 4}
+    outside = attacks.pgd(jax.random.key(0), predict_fn, x, y, **options)
+    inside = jax.jit(partial(attacks.pgd, **options))(jax.random.key(0), predict_fn, x, y)
+    np.testing.assert_allclose(outside, inside, atol=1e-12)
+    traces = []
+
+    def counted(params, z):
+        traces.append(1)
+        return predict_fn.func(params, z)
+
+    for scale in (1.0, 1.1):
+        params = jax.tree.map(lambda p, s=scale: s * p, predict_fn.args[0])
+        partial_fn = jax.tree_util.Partial(counted, params)
+        attacks.pgd(jax.random.key(1), partial_fn, x, y, **options)
+        traces.append(0)
+    assert sum(traces[traces.index(0) :]) <= 1  # the check of the outputs' shape alone
+
+
+def test_pgd__zero_gradients_and_zero_epsilon_are_harmless(rng):
+    x, y = rng.uniform(size=(3, 4)), np.eye(2)[[0, 1, 0]]
+    for norm in NORMS:
+        flat = attacks.pgd(
+            jax.random.key(0), lambda z: 0.0 * z[:, :2], x, y,
+            epsilon=0.1, step_size=0.1, num_steps=2, norm=norm, random_start=False,
+        )  # fmt: skip
+        np.testing.assert_array_equal(flat, x)
+
+
+def test_draw_l2__is_uniform_in_the_ball(key):
+    x = jnp.zeros((20_000, 3))
+    radius = NORMS["l2"](np.asarray(attacks.GEOMETRIES["l2"].draw(key, x, 2.0)))
+    assert radius.max() <= 2.0
+    # P(r < 1) = (1/2)^3, within 4 standard errors
+    assert abs((radius < 1).mean() - 1 / 8) < 4 * np.sqrt(7 / 64 / 20_000)
+
+
+def test_evaluate__worst_is_the_intersection(machine):
+    predictors, x, y = machine
+    options = {"epsilon": 0.08, "step_size": 0.02, "num_steps": 5}
+    named = {
+        loss: partial(attacks.pgd, jax.random.key(i), loss=loss, **options)
+        for i, loss in enumerate(("cross_entropy", "margin"))
+    }
+    found = attacks.evaluate(predictors["network"], x, y, named, batch_size=15)
+    assert list(found) == ["clean", "cross_entropy", "margin", "worst"]
+    expected = found["clean"] & found["cross_entropy"] & found["margin"]
+    np.testing.assert_array_equal(found["worst"], expected)
+    right = jnp.argmax(predictors["network"](x), 1) == jnp.argmax(y, 1)
+    np.testing.assert_array_equal(found["clean"], right)
+
+
+def test_losses__by_hand():
+    fx, y = jnp.array([[2.0, 1.0, 0.0], [0.0, 3.0, 1.0]]), jnp.eye(3)[jnp.array([0, 2])]
+    np.testing.assert_allclose(attacks.margin(fx, y), [-1.0, 2.0])
+    np.testing.assert_allclose(attacks.square(fx, y), [1.0, 4.5])
+    expected = np.log(np.exp(fx).sum(1)) - np.array([2.0, 1.0])
+    np.testing.assert_allclose(attacks.cross_entropy(fx, y), expected, rtol=1e-6)
+    np.testing.assert_allclose(attacks.cross_entropy(fx, y - 1 / 3), expected, rtol=1e-6)
