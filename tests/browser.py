@@ -95,3 +95,37 @@ def open_page(chromium):
     yield open_
     for context in contexts:
         context.close()
+
+
+@pytest.fixture
+def show(chromium):
+    """Open figures on one page; on leaving, no error was logged and nothing was fetched."""
+    pages, complaints = [], []
+
+    def open_page(*figures, width=820, **options):
+        page = chromium.new_page(viewport={"width": width, "height": 900}, **options)
+        pages.append(page)
+        page.on("console", lambda m: complaints.append(m.text) if m.type != "log" else None)
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.on("request", lambda r: r.url.startswith("data:") or complaints.append(r.url))
+        body = "\n".join(figure._repr_html_() for figure in figures)
+        page.set_content(f"<!doctype html><html lang='en'><title>t</title><main>{body}</main>")
+        return page
+
+    yield open_page
+    for page in pages:
+        page.close()
+    assert complaints == []
+
+
+def state(page, index=0):
+    """The numbers on display, as Python lists."""
+    return page.evaluate(
+        """i => JSON.parse(JSON.stringify(document.querySelectorAll('.course-figure')[i].state,
+           (_, v) => ArrayBuffer.isView(v) ? Array.from(v) : v === Infinity ? 'inf' : v))""",
+        index,
+    )
+
+
+def set_time(page, t):
+    page.evaluate("t => document.querySelector('.course-figure').time.set(t)", float(t))

@@ -4,7 +4,7 @@ import jax
 import jaxtyping
 import numpy as np
 import pytest
-from browser import book_url, built_book, chromium, open_page  # noqa: F401
+from browser import book_url, built_book, chromium, open_page, show  # noqa: F401
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")

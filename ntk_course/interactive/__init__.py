@@ -4,16 +4,28 @@ Only notebooks import this package; deleting it breaks nothing else.
 """
 
 from ntk_course.interactive._base import PALETTE, Figure, compact
+from ntk_course.interactive._equivariance import equivariance
+from ntk_course.interactive._filter_bank import filter_bank
+from ntk_course.interactive._kip_images import kip_images
+from ntk_course.interactive._kip_plane import PlaneRun, kip_plane
 from ntk_course.interactive._linearized_dynamics import Run, linearized_dynamics, record_run
+from ntk_course.interactive._sample_complexity import Curves, sample_complexity
 from ntk_course.interactive._spectral_bias import Variant, spectral_bias
 
 __all__ = [
     "PALETTE",
+    "Curves",
     "Figure",
+    "PlaneRun",
     "Run",
     "Variant",
     "compact",
+    "equivariance",
+    "filter_bank",
+    "kip_images",
+    "kip_plane",
     "linearized_dynamics",
     "record_run",
+    "sample_complexity",
     "spectral_bias",
 ]

@@ -97,7 +97,8 @@
     // A time slider with a play button. `log` runs the slider over log10 t. Never starts by itself;
     // the first play starts at the beginning, a later one where the reader left the slider. With
     // reduced motion it moves in 16 steps, two a second.
-    timeline({ label = "time *t*", min, max, value, log = true, seconds = 9 }) {
+    timeline({ label = "time *t*", min, max, value, log = true, seconds = 9,
+      text = (t) => `t = ${format(t)}` }) {
       const icon = svg("path"), word = html("span");
       const picture = svg("svg", { viewBox: "0 0 11 11", "aria-hidden": "true" });
       picture.append(icon);
@@ -106,7 +107,7 @@
       const to = log ? Math.log10 : (v) => v, from = log ? (v) => 10 ** v : (v) => v;
       const lo = to(min), hi = to(max), step = (hi - lo) / 400;
       const slider = this.slider({ label, min: lo, max: hi, step, value: to(value ?? min), className: "time",
-        text: (v) => `t = ${format(from(v))}`, onInput: (v) => { this.pause(); touched = true; position = v; } });
+        text: (v) => text(from(v)), onInput: (v) => { this.pause(); touched = true; position = v; } });
       // The exact position: the slider's own value snaps to its step.
       let frame = 0, timer = 0, position = to(value ?? min), last = 0, touched = false;
       const show = () => {
