@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from ntk_course import (
+    attacks,
     data,
+    distillation,
     dynamics,
     empirical,
     kernels,
@@ -26,6 +28,7 @@ IMAGES = jnp.ones((2, 4, 4, 1))
 NAN = X.at[1, 1].set(jnp.nan)
 EYE = jnp.eye(4)
 Y = jnp.ones(4)
+COLUMN = jnp.ones((4, 1))
 NET = networks.fully_connected(3, 8)
 PARAMS = NET.init_fn(jax.random.key(0))
 FC = kernels.fully_connected(1)
@@ -36,6 +39,33 @@ FLOW = dynamics.gradient_flow(EYE, Y)
 def descend(**changed):
     options = {"x_train": X, "y_train": Y, "learning_rate": 0.1, "num_steps": 3} | changed
     return training.gradient_descent(NET.apply_fn, PARAMS, **options)
+
+
+UNIT = X / 12
+
+
+def first(x):
+    return x[:, :1]
+
+
+def pgd(**changed):
+    options = {"x": UNIT, "y": COLUMN, "epsilon": 0.1, "step_size": 0.1, "num_steps": 1} | changed
+    return attacks.pgd(jax.random.key(0), first, **options)
+
+
+def one_step(**changed):
+    data = {"x_target": X, "y_target": Y, "x_support": X, "y_support": Y, "num_steps": 2} | changed
+    return distillation.one_step(jax.random.key(0), NET, **data)
+
+
+def kip(**changed):
+    data = {"x_target": X, "y_target": COLUMN, "x_support": X, "y_support": COLUMN}
+    options = {"kernel_fn": FC.ntk, "num_steps": 1} | data | changed
+    return distillation.kip(jax.random.key(0), **options)
+
+
+def pattern(**changed):
+    return tasks.hidden_pattern(jax.random.key(0), 6, 5, 2, **({"start": 0} | changed))
 
 
 CASES = {
@@ -95,6 +125,16 @@ CASES = {
             lambda: networks.convolutional(1, 8, image_shape=(4, 5)).apply_fn([], IMAGES),
             r"`x` must have shape \(any, 4, 5, 1\)",
         ),
+    ],
+    "networks.quadratic": [
+        (lambda: networks.quadratic(0, 8), "`channels` must be an integer >= 1"),
+        (lambda: networks.quadratic(2, 8).apply_fn([], X), "`x` must have 3 axes"),
+        (lambda: networks.quadratic(2, 8).apply_fn([], jnp.ones((1, 4, 3))), "`x` must have shape"),
+    ],
+    "networks.windowed": [
+        (lambda: networks.windowed(3, 4, 8), "`window` must be at most d_in=3; got window=4"),
+        (lambda: networks.windowed(3, 2, 0), "`num_filters` must be an integer >= 1"),
+        (lambda: networks.windowed(4, 2, 8).apply_fn({}, X), r"`x` must have shape \(any, 4\)"),
     ],
     "networks.twin": [(lambda: networks.twin((1, 2)), "`network.init_fn` must be a function")],
     "networks.layer_stds": [
@@ -170,6 +210,7 @@ CASES = {
         (lambda: descend(save_at=[]), "`save_at` must be ascending"),
         (lambda: descend(x_train=NAN), "`x_train` must be finite"),
         (lambda: descend(loss_fn="mse"), "`loss_fn` must be a function"),
+        (lambda: descend(optimizer="adam"), "`optimizer` must be a function"),
     ],
     "tasks.circle_angles": [
         (lambda: tasks.circle_angles(0), "`n` must be an integer >= 1"),
@@ -180,6 +221,54 @@ CASES = {
         (lambda: tasks.circle_eigenvalues([0.5]), "`frequencies` must be integers >= 0"),
         (lambda: tasks.circle_eigenvalues([-1]), "`frequencies` must be integers >= 0"),
         (lambda: tasks.circle_eigenvalues([]), "`frequencies` must be integers >= 0"),
+    ],
+    "tasks.signed_basis": [
+        (lambda: tasks.signed_basis(jax.random.key(0), 0, 3), "`n` must be an integer >= 1")
+    ],
+    "tasks.signed_basis_error": [
+        (lambda: tasks.signed_basis_error(-1, 3), "`n` must be an integer >= 0")
+    ],
+    "tasks.energy_comparison": [
+        (lambda: tasks.energy_comparison(jax.random.key(0), 2, 0.5), "`d` must be an integer >= 1")
+    ],
+    "tasks.hypercube": [
+        (lambda: tasks.hypercube(0), "`k` must be an integer >= 1"),
+        (lambda: tasks.hypercube(40), "`k` must be at most 20"),
+    ],
+    "tasks.hidden_pattern": [
+        (lambda: pattern(start=4), "`start` must leave room for the pattern, at most d - k = 3"),
+        (lambda: pattern(start=-1), "`start` must be an integer >= 0"),
+        (lambda: pattern(values=Y[:3]), r"`values` must have shape \(4\)"),
+    ],
+    "tasks.coupon_mean": [(lambda: tasks.coupon_mean(0), "`n` must be an integer >= 1")],
+    "tasks.coupon_coverage": [
+        (lambda: tasks.coupon_coverage(4, 1.5), "`draws` must be an integer >= 1")
+    ],
+    "attacks.cross_entropy": [],
+    "attacks.margin": [],
+    "attacks.square": [],
+    "attacks.project": [
+        (lambda: attacks.project(UNIT, UNIT[:1], 0.1), "`x_adv` must have shape"),
+        (lambda: attacks.project(UNIT, UNIT, -0.1), "`epsilon` must be a finite number >= 0"),
+        (lambda: attacks.project(UNIT, UNIT, 0.1, norm="l1"), "`norm` must be one of 'linf', 'l2'"),
+        (lambda: attacks.project(UNIT, UNIT, 0.1, bounds=(1, 0)), "`bounds` must be"),
+    ],
+    "attacks.fgsm": [
+        (lambda: attacks.fgsm(None, UNIT, COLUMN, epsilon=0.1), "`predict_fn` must be a function"),
+        (lambda: attacks.fgsm(first, 2 * UNIT, COLUMN, epsilon=1), "`x` must lie within bounds"),
+    ],
+    "attacks.pgd": [
+        (lambda: pgd(y=COLUMN[:2]), "`y` must have the outputs' shape"),
+        (lambda: pgd(y=Y), "`y` must have 2 axes"),
+        (lambda: pgd(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: pgd(restarts=0), "`restarts` must be an integer >= 1"),
+        (lambda: pgd(loss="hinge"), "`loss` must be one of 'cross_entropy'"),
+        (lambda: pgd(x=NAN), "`x` must be finite"),
+        (lambda: pgd(step_size=-1), "`step_size` must be a finite number >= 0"),
+    ],
+    "attacks.evaluate": [
+        (lambda: attacks.evaluate(first, UNIT, COLUMN, {}), "`attacks` must name at least one"),
+        (lambda: attacks.evaluate(first, UNIT, COLUMN[:2], {"a": 1}), "`y` must have shape"),
     ],
     "data.load": [
         (lambda: data.load("imagenet"), "`name` must be one of 'digits', 'mnist', 'cifar10'"),
@@ -193,11 +282,70 @@ CASES = {
         (lambda: data.one_hot([[0]]), "`labels` must be a vector"),
         (lambda: data.one_hot([], 3), "`labels` must be a vector"),
     ],
+    "data.zca": [
+        (lambda: data.zca(IMAGES, reg=-1.0), "`reg` must be a finite number >= 0"),
+        (lambda: data.zca(0 * IMAGES), "`reg` must make the covariance positive definite"),
+        (lambda: data.zca(X)(X[:, :2]), r"`images` must match; got images=\(4, 2\)"),
+    ],
+    "data.augment": [
+        (lambda: data.augment(jax.random.key(0), X), "`images` must have 4 axes"),
+        (lambda: data.augment(jax.random.key(0), IMAGES, shift=0.5), "`shift` must be an integer"),
+    ],
+    "kernels.workspace": [
+        (lambda: kernels.workspace(FC.ntk, X, 0), "`n` must be an integer >= 1"),
+        (lambda: kernels.workspace(FC.ntk, X[0], 3), "`x_support` must have"),
+    ],
+    "distillation.inner_step": [],
+    "distillation.one_step": [
+        (lambda: one_step(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: one_step(inner_rate=-1), "`inner_rate` must be a finite number > 0"),
+        (lambda: one_step(num_inits=0), "`num_inits` must be an integer >= 1"),
+        (lambda: one_step(loss_fn="mse"), "`loss_fn` must be a function"),
+        (lambda: one_step(x_support=X[:, :2]), r"`x_support` must have shape \(any, 3\)"),
+        (lambda: one_step(y_support=Y[:2]), "`y_support` must have 4 rows"),
+        (lambda: one_step(inner_rate=1e300), "`learning_rate` must keep the loss finite"),
+    ],
+    "distillation.predict": [
+        (lambda: distillation.predict(FC.ntk, X, Y, X), "`y_support` must have 2 axes"),
+        (lambda: distillation.predict(FC.ntk, X, COLUMN[:2], X), "`y_support` must have shape"),
+        (lambda: distillation.predict(FC.ntk, X, COLUMN, X, diag_reg=-1), "`diag_reg` must be"),
+        (lambda: distillation.predict(None, X, COLUMN, X), "`kernel_fn` must be a function"),
+    ],
+    "distillation.label_solve": [
+        (lambda: distillation.label_solve(FC.ntk, X, X, Y), "`y_target` must have 2 axes"),
+        (lambda: distillation.label_solve(FC.ntk, X[:, :2], X, COLUMN), "must share"),
+    ],
+    "distillation.kip": [
+        (lambda: kip(x_support=NAN), "`x_support` must be finite"),
+        (lambda: kip(x_support=X[:, :2]), r"`x_support` must have shape \(any, 3\)"),
+        (lambda: kip(y_target=Y, y_support=Y), "`y_target` must have shape"),
+        (lambda: kip(y_support=jnp.ones((4, 2))), "`y_support` must have shape"),
+        (lambda: kip(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: kip(learning_rate=0), "`learning_rate` must be a finite number > 0"),
+        (lambda: kip(batch_size=9), "`batch_size` must be at most 4"),
+        (lambda: kip(diag_reg=-1), "`diag_reg` must be a finite number >= 0"),
+        (lambda: kip(save_at=[-1]), "`save_at` must be an integer >= 0"),
+        (lambda: kip(checkpoint_every=0), "`checkpoint_every` must be an integer >= 1"),
+        (lambda: kip(mesh="all"), "`mesh` must be a jax.sharding.Mesh"),
+        (lambda: kip(kernel_fn="ntk"), "`kernel_fn` must be a function"),
+    ],
     "runtime.scale": [(lambda: runtime.scale("huge"), "`name` must be one of 'quick', 'full'")],
     "runtime.progress": [],
     "networks.dense": [],
 }
-MODULES = (data, dynamics, empirical, kernels, networks, regression, runtime, tasks, training)
+MODULES = (
+    attacks,
+    data,
+    distillation,
+    dynamics,
+    empirical,
+    kernels,
+    networks,
+    regression,
+    runtime,
+    tasks,
+    training,
+)
 
 
 @pytest.mark.parametrize(("call", "message"), [c for cases in CASES.values() for c in cases])

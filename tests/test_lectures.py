@@ -60,6 +60,13 @@ def test_lectures__every_notebook_has_its_source():
     assert notebooks == {path.stem for path in SOURCES}
 
 
+def test_introduction__its_map_links_to_every_lecture():
+    text = (ROOT / "lectures" / "01_introduction.md").read_text("utf8")
+    course_map = text[text.index("## A map of the course") :]
+    missing = [path.name for path in SOURCES[1:] if f"({path.name})" not in course_map]
+    assert missing == []
+
+
 @each_lecture
 def test_lecture__notebook_agrees_with_its_source(path):
     fresh = export(SOURCES, ROOT / "book" / "references.bib", [path])[path]
