@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from browser import set_time, state
 
-from ntk_course import dynamics, interactive, kernels
+from ntk_course import dynamics, interactive, kernels, tasks
 
 pytestmark = pytest.mark.browser
 
@@ -51,10 +51,10 @@ def circles():
     dense = np.interp(u, [0, 1 / 8, 7 / 8, 1], [-np.pi, -np.pi / 2, np.pi / 2, np.pi])
     variants = []
     for name, angles in (("even", even), ("3 : 1", dense)):
-        for b_std in (0.0, 1.0):
-            gram = kernels.fully_connected(1, b_std=b_std).ntk(on_circle(angles)) / 32
+        for bias in (False, True):
+            gram = tasks.circle_ntk(angles, bias=bias) / 32
             modes = map(np.asarray, dynamics.eigenmodes(gram))
-            variants.append(interactive.Variant(f"{name}, b = {b_std}", angles, *modes))
+            variants.append(interactive.Variant(f"{name}, bias {bias}", angles, *modes))
     figure = interactive.spectral_bias(variants, (1, 2, 3, 6), (1.0, 0.7, 0.5, 0.5))
     return figure, variants
 

@@ -96,8 +96,9 @@
     }
     // A time slider with a play button. `log` runs the slider over log10 t. Never starts by itself;
     // the first play starts at the beginning, a later one where the reader left the slider. With
-    // reduced motion it moves in 16 steps, two a second.
-    timeline({ label = "time *t*", min, max, value, log = true, seconds = 9,
+    // reduced motion it moves in 16 steps, two a second. `step` is what an arrow key moves: 1 where
+    // the slider counts saved states.
+    timeline({ label = "time *t*", name = label, min, max, value, log = true, step, seconds = 9,
       text = (t) => `t = ${format(t)}` }) {
       const icon = svg("path"), word = html("span");
       const picture = svg("svg", { viewBox: "0 0 11 11", "aria-hidden": "true" });
@@ -105,8 +106,9 @@
       const button = html("button", { type: "button", "data-role": "play" }, picture, word);
       this.controlBox.append(button);
       const to = log ? Math.log10 : (v) => v, from = log ? (v) => 10 ** v : (v) => v;
-      const lo = to(min), hi = to(max), step = (hi - lo) / 400;
-      const slider = this.slider({ label, min: lo, max: hi, step, value: to(value ?? min), className: "time",
+      const lo = to(min), hi = to(max);
+      step ??= (hi - lo) / 400;
+      const slider = this.slider({ label, name, min: lo, max: hi, step, value: to(value ?? min), className: "time",
         text: (v) => text(from(v)), onInput: (v) => { this.pause(); touched = true; position = v; } });
       // The exact position: the slider's own value snaps to its step.
       let frame = 0, timer = 0, position = to(value ?? min), last = 0, touched = false;

@@ -67,6 +67,7 @@
         chain = chain.map((p, c) => (p * c) / n + (c ? chain[c - 1] * (1 - (c - 1) / n) : 0));
         this.exact.push(chain[n]);
       }
+      this.time.input.step = 1 / n;  // an arrow key is one draw
       this.mean = n * range(n, (i) => 1 / (i + 1)).reduce((a, b) => a + b, 0);
       const qs = range(most + 1, (q) => q);
       this.chart.domain("x", 0, most);

@@ -17,7 +17,7 @@
       this.pixels = range(spec.images.length, (s) => this.grey(spec.images[s]));
 
       const best = Math.max(...spec.accuracy, spec.reference ?? 0), worst = Math.min(...spec.accuracy);
-      this.chart = this.panel({ label: spec.labels.accuracy, height: 230, onPick: (t) => this.time.set(t),
+      this.chart = this.panel({ label: spec.labels.accuracy, height: 230, onPick: (t) => this.time.set(this.index(t)),
         x: { domain: [1, this.last + 1], log: true, title: "step + 1" },
         y: { domain: [Math.max(0, worst - 0.05), Math.min(1.02, best + 0.05)], title: "test accuracy" } });
       this.chart.box.style.gridColumn = "1 / -1";
@@ -30,15 +30,13 @@
       this.saved.set(Array.from(spec.steps, (s) => s + 1), spec.accuracy);
       this.rule = this.chart.layer("rule", { color: "text", width: 1, opacity: 0.5, dash: "2 3" });
       this.dot = this.chart.layer("points", { color: "blue", size: 5 });
-      this.time = this.timeline({ label: "step", min: 1, max: this.last + 1, value: 1, log: true, seconds: 8,
-        text: (t) => `step ${spec.steps[this.index(t)]}` });
+      this.time = this.timeline({ label: "step", min: 0, max: spec.steps.length - 1, step: 1, log: false, seconds: 8,
+        text: (i) => `step ${spec.steps[Math.round(i)]}` });
     }
-    // The last saved step that is not after t - 1 (by more than a step of the slider).
+    // The saved step that is nearest to t - 1 on the logarithmic axis.
     index(t) {
-      const { steps } = this.spec;
-      let i = 0;
-      while (i + 1 < steps.length && steps[i + 1] <= (t - 1) * 1.015 + 0.02) i++;
-      return i;
+      const off = Array.from(this.spec.steps, (s) => Math.abs(Math.log((s + 1) / t)));
+      return off.indexOf(Math.min(...off));
     }
     // One row of images as bytes, dark where the value is high, transparent between them.
     grey(flat) {
@@ -53,7 +51,7 @@
       return data;
     }
     draw() {
-      const { spec } = this, i = this.index(this.time.value), step = spec.steps[i];
+      const { spec } = this, i = Math.round(this.time.value), step = spec.steps[i];
       const context = this.canvas.getContext("2d");
       context.putImageData(this.pixels[0], 0, 0);
       context.putImageData(this.pixels[i], 0, this.height + 3);

@@ -32,13 +32,13 @@
         return needed.layer("points", { color, marker, size: 5.5 });
       });
 
-      this.chosen = this.slider({ label: "*d*", min: 0, max: d.length - 1, step: 1, value: d.length >> 1,
-        text: (i) => `d = ${d[i]}` });
+      this.time = this.timeline({ label: "*d*", min: 0, max: d.length - 1, step: 1, value: d.length >> 1, log: false,
+        seconds: 1.2 * d.length, text: (i) => `d = ${d[Math.round(i)]}` });
       this.scaled = this.checkbox({ label: "*n*/*d*² on the axis", checked: false });
     }
 
     draw() {
-      const { spec } = this, i = this.chosen.value, d = spec.d[i], scaled = this.scaled.value;
+      const { spec } = this, i = Math.round(this.time.value), d = spec.d[i], scaled = this.scaled.value;
       const unit = (k) => (scaled ? spec.d[k] ** 2 : 1);
       const place = (curve, k) => Array.from(curve.n, (n) => n / unit(k));
       const xs = KINDS.flatMap(([kind]) => spec[kind].flatMap(place)), [lo, hi] = [Math.min(...xs), Math.max(...xs)];
@@ -54,7 +54,7 @@
         this.marks[j].set([d], [curve.needed]);
         line.chip.lastChild.textContent = `${KINDS[j][2]}: ${format(curve.needed, 2)} examples`;
       });
-      this.chosen.input.setAttribute("aria-valuetext", `d = ${d}, ` +
+      this.time.input.setAttribute("aria-valuetext", `d = ${d}, ` +
         KINDS.map(([kind, , name]) => `${name} needs ${format(spec[kind][i].needed, 2)}`).join(", "));
       return numbers;
     }
