@@ -72,18 +72,31 @@ def _take(x: Array, y: Array, rows: Array) -> tuple[Array, Array]:
     return x[rows], y[rows]
 
 
-def update_fn(kernel_fn: Callable, columns: int, mesh: Mesh) -> Callable:
+def update_fn(
+    kernel_fn: Callable, attack_fn: Callable | None, columns: int, mesh: Mesh
+) -> Callable:
     """One step of Adam, compiled; on a mesh its results are copied to every device."""
-    update = partial(_update, kernel_fn, columns)
+    update = partial(_update, kernel_fn, attack_fn, columns)
     if mesh.size == 1:
         return update
     return jax.jit(update, out_shardings=_devices.sharding(mesh))
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _update(kernel_fn, columns, rate, diag_reg, learn_labels, params, optimizer, batch):
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _update(
+    kernel_fn, attack_fn, columns, rate, diag_reg, learn_labels, key, params, optimizer, batch
+):
     x, y, weights = batch
     y, weights = y.reshape(-1, y.shape[-1]), weights.ravel()
+    if attack_fn is not None:  # the worst targets for the set as it is; they are then held fixed
+        x_s = params["x"]
+        alpha = weights_of(_blocked(kernel_fn, x_s[None], x_s, columns), params["y"], diag_reg)
+
+        def predict_fn(flat):
+            return _blocked(kernel_fn, flat.reshape(x.shape), x_s, columns) @ alpha
+
+        flat = x.reshape(-1, *x.shape[2:])
+        x = jax.lax.stop_gradient(attack_fn(key, predict_fn, flat, y)).reshape(x.shape)
 
     def loss(params):
         x_s, y_s = params["x"], params["y"]

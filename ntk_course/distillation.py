@@ -238,6 +238,7 @@ def kip(
     diag_reg: float = 1e-6,
     learn_labels: bool = False,
     augment_fn: Callable | None = None,
+    attack_fn: Callable | None = None,
     save_at: Sequence[int] = (),
     checkpoint: str | Path | None = None,
     checkpoint_every: int = 50,
@@ -265,6 +266,8 @@ def kip(
         diag_reg: lambda relative to the mean of the diagonal of K_SS.
         learn_labels: learn Y_S too.
         augment_fn: (key, x) -> x, applied to each batch of targets.
+        attack_fn: (key, predict_fn, x, y) -> x, the targets that are worst for the current set, for
+            example `functools.partial(attacks.pgd, epsilon=...)`: adversarial KIP.
         save_at: steps at which the support inputs are kept; 0 is the start.
         checkpoint: file that keeps the run; taken up again if it exists.
         checkpoint_every: steps between two writings of it.
@@ -275,9 +278,12 @@ def kip(
         ValueError: if shapes or options are wrong, or the checkpoint is damaged or of another run.
         MemoryError: before any work, if a step would not fit.
     References:
-        Nguyen et al. (2021a), algorithm 1; Nguyen et al. (2021b). Lecture notes, eq. 27.
+        Nguyen et al. (2021a), algorithm 1; Nguyen et al. (2021b). Lecture notes, eq. 27. With
+        `attack_fn` Tsilivis et al. (2022); lecture notes, section 3, the loss of AdvKIP.
     """
     _checks.is_callable("kernel_fn", kernel_fn)
+    if attack_fn is not None:
+        _checks.is_callable("attack_fn", attack_fn)
     x_t, y_t, x_s, y_s = _sets(x_target, y_target, x_support, y_support)
     for name, y in (("y_target", y_t), ("y_support", y_s)):
         _checks.shape(name, y, (None, y_t.shape[-1] if y_t.ndim == 2 else 1), "One row a point.")
@@ -297,7 +303,9 @@ def kip(
         "targets": _checkpoint.digest(np.asarray(x_t), np.asarray(y_t)),
         "support": _checkpoint.digest(np.asarray(x_s), np.asarray(y_s)),
         "kernel_fn": _checkpoint.digest(np.asarray(kernel_fn(x_s[:2], x_t[:2]))),
-        "options": _checkpoint.digest(rate, n, diag_reg, learn_labels, saved_steps.tolist()),
+        "options": _checkpoint.digest(
+            rate, n, diag_reg, learn_labels, attack_fn is None, saved_steps.tolist()
+        ),
     }
     params = {"x": x_s, "y": y_s}
     state = _kip.State(0, params, optax.adam(rate).init(params), params, np.inf)
@@ -322,13 +330,13 @@ def kip(
     state = state._replace(**place({"params": state.params, "optimizer": state.optimizer}))
     fixed = batch_size is None and augment_fn is None
     bar = runtime.progress(range(state.step, steps), f"KIP, {layout.needed / 1e6:,.0f} MB")
-    update = _kip.update_fn(kernel_fn, layout.columns, mesh)
+    update = _kip.update_fn(kernel_fn, attack_fn, layout.columns, mesh)
     try:
         batch = draw(state.step)
         for step in bar:
             saved[saved_steps == step] = np.asarray(state.params["x"])
             after, optimizer, *found = update(
-                rate, diag_reg, learn_labels, state.params, state.optimizer, batch
+                rate, diag_reg, learn_labels, jax.random.fold_in(key, step), *state[1:3], batch
             )
             if not fixed and step + 1 < steps:
                 batch = draw(step + 1)  # while the step is computed

@@ -5,6 +5,7 @@ Options: out, the file of results; num_steps; checkpoint; processes, [address, h
 
 import json
 import sys
+from functools import partial
 
 import jax
 import numpy as np
@@ -15,7 +16,7 @@ jax.config.update("jax_enable_x64", True)
 def main(out, num_steps=12, checkpoint=None, processes=None):
     if processes:
         jax.distributed.initialize(processes[0], processes[1], processes[2])
-    from ntk_course import distillation, kernels
+    from ntk_course import attacks, distillation, kernels
 
     rng = np.random.default_rng(3)
     x, x_s = rng.normal(size=(90, 12)), rng.normal(size=(8, 12))
@@ -28,12 +29,16 @@ def main(out, num_steps=12, checkpoint=None, processes=None):
         checkpoint_every=1,
     )  # fmt: skip
     whole = distillation.kip(jax.random.key(0), kernel_fn, x, y, x_s, y[:8], num_steps=3)
+    attack_fn = partial(attacks.pgd, epsilon=0.1, step_size=0.03, num_steps=3, bounds=None)
+    options = {"num_steps": 3, "attack_fn": attack_fn}
+    attacked = distillation.kip(jax.random.key(0), kernel_fn, x, y, x_s, y[:8], **options)
     results = run._asdict() | {
         "devices": len(jax.devices()),
         "gram": kernels.gram(kernel_fn, x, block_size=20),
         "rectangle": kernels.gram(kernel_fn, x_s, x),
         "conv": kernels.gram(kernels.convolutional(2, readout="pool").ntk, images),
         "whole": whole.x_support,
+        "attacked": attacked.x_support,
     }
     np.savez(out, **results)
 

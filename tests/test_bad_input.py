@@ -328,6 +328,7 @@ CASES = {
         (lambda: kip(checkpoint_every=0), "`checkpoint_every` must be an integer >= 1"),
         (lambda: kip(mesh="all"), "`mesh` must be a jax.sharding.Mesh"),
         (lambda: kip(kernel_fn="ntk"), "`kernel_fn` must be a function"),
+        (lambda: kip(attack_fn="pgd"), "`attack_fn` must be a function"),
     ],
     "runtime.scale": [(lambda: runtime.scale("huge"), "`name` must be one of 'quick', 'full'")],
     "runtime.progress": [],

@@ -1,11 +1,13 @@
 """Distillation: identities, oracles, faults; checkpoints that are whole or refused."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_course import _checkpoint, data, distillation, kernels, networks, regression
+from ntk_course import _checkpoint, attacks, data, distillation, kernels, networks, regression
 
 FC = kernels.fully_connected(1, w_std=2**0.5, b_std=0.1).ntk
 
@@ -235,6 +237,33 @@ def test_checkpoint__is_never_half_written(tmp_path, monkeypatch):
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
     np.testing.assert_array_equal(_checkpoint.load(path, {"key": "1"})["a"], np.arange(5.0))
+
+
+def test_kip__attack_sees_the_current_set(small, key):
+    """The first loss is that of the targets attacked from outside; epsilon = 0 is plain KIP."""
+    x, y, x_s, y_s = small
+    attack = {
+        "step_size": 0.05,
+        "num_steps": 5,
+        "random_start": False,
+        "bounds": None,
+        "loss": "square",
+    }
+    harmless = partial(attacks.pgd, epsilon=0.0, **attack)
+    plain = distillation.kip(key, FC, x, y, x_s, y_s, num_steps=6)
+    same = distillation.kip(key, FC, x, y, x_s, y_s, num_steps=6, attack_fn=harmless)
+    np.testing.assert_allclose(same.x_support, plain.x_support, rtol=1e-9)
+
+    harmful = partial(attacks.pgd, epsilon=0.2, **attack)
+    robust = distillation.kip(key, FC, x, y, x_s, y_s, num_steps=150, attack_fn=harmful)
+
+    def worst_loss(x_s):
+        alpha = regression.fit(FC(x_s), y_s, diag_reg=1e-6)
+        return objective(x_s, y_s, harmful(key, lambda z: FC(z, x_s) @ alpha, x, y), y)
+
+    np.testing.assert_allclose(robust.losses[0], worst_loss(x_s), rtol=1e-6)
+    naive = distillation.kip(key, FC, x, y, x_s, y_s, num_steps=150)
+    assert worst_loss(robust.x_support) < worst_loss(naive.x_support)
 
 
 @pytest.mark.parametrize("m", [3, 10])
