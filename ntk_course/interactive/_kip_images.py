@@ -15,6 +15,7 @@ def kip_images(
     accuracy: Numbers,
     *,
     reference: float | None = None,
+    measure: str = "test accuracy",
     caption: str = "",
     label: str = "Learned images",
 ) -> Figure:
@@ -25,6 +26,7 @@ def kip_images(
         images: grey images at those steps, shape (S, m, height, width), with m at most 20.
         accuracy: test accuracy with each of the sets, shape (S,).
         reference: accuracy of the whole training set, drawn as a line.
+        measure: what `accuracy` is called.
         caption: a sentence or two under the figure.
         label: what the figure shows, for readers who cannot see it.
     Returns:
@@ -47,12 +49,13 @@ def kip_images(
         "caption": caption,
         "labels": {
             "images": f"{label}: at the start in the upper row, at the chosen step below",
-            "accuracy": f"{label}: test accuracy against the step",
+            "accuracy": f"{label}: {measure} against the step",
         },
         "steps": steps,
         "images": images.reshape(len(steps), -1),
         "shape": list(images.shape[1:]),
         "accuracy": accuracy,
         "reference": reference,
+        "measure": measure,
     }
     return Figure("kip-images", "learned images", compact(spec))

@@ -19,7 +19,7 @@
       const best = Math.max(...spec.accuracy, spec.reference ?? 0), worst = Math.min(...spec.accuracy);
       this.chart = this.panel({ label: spec.labels.accuracy, height: 230, onPick: (t) => this.time.set(this.index(t)),
         x: { domain: [1, this.last + 1], log: true, title: "step + 1" },
-        y: { domain: [Math.max(0, worst - 0.05), Math.min(1.02, best + 0.05)], title: "test accuracy" } });
+        y: { domain: [Math.max(0, worst - 0.05), Math.min(1.02, best + 0.05)], title: spec.measure } });
       this.chart.box.style.gridColumn = "1 / -1";
       if (spec.reference !== null)
         this.chart.layer("line", { color: "text", width: 1.25, dash: "6 4", opacity: 0.7, name: "all training images" })
@@ -55,7 +55,7 @@
       const context = this.canvas.getContext("2d");
       context.putImageData(this.pixels[0], 0, 0);
       context.putImageData(this.pixels[i], 0, this.height + 3);
-      const words = `step ${step}: test accuracy ${(100 * spec.accuracy[i]).toFixed(1)} %`;
+      const words = `step ${step}: ${spec.measure} ${(100 * spec.accuracy[i]).toFixed(1)} %`;
       this.below.textContent = words;
       this.rule.set([step + 1]);
       this.dot.set([step + 1], [spec.accuracy[i]]);
