@@ -43,7 +43,7 @@ def integer(name: str, value: object, *, least: int = 1) -> int:
     return int(value)
 
 
-def scalar(name: str, value: object, *, positive: bool = False) -> float:
+def scalar(name: str, value: object, *, positive: bool = False) -> float | jax.Array:
     """Check and return a finite number >= 0 (> 0 if `positive`); tracers pass through."""
     if isinstance(value, jax.core.Tracer):
         return value

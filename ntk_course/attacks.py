@@ -79,7 +79,22 @@ def square(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, 
     return jnp.sum((fx - y) ** 2, 1) / 2
 
 
-LOSSES = {"cross_entropy": cross_entropy, "margin": margin, "square": square}
+def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
+    """KL(softmax(y) || softmax(fx)) of each example; `y` are the outputs at the clean point."""
+    return optax.losses.kl_divergence_with_log_targets(
+        jax.nn.log_softmax(fx), jax.nn.log_softmax(y)
+    )
+
+
+LOSSES = {"cross_entropy": cross_entropy, "margin": margin, "square": square, "kl": kl}
+
+# l_inf settings of `pgd`: those of the lecture notes, section 3, below eq. 29, and this course's
+# for the 8x8 digits.
+PRESETS = {
+    "digits": {"epsilon": 0.15, "step_size": 0.01, "num_steps": 40},
+    "mnist": {"epsilon": 0.3, "step_size": 0.01, "num_steps": 40},
+    "cifar10": {"epsilon": 8 / 255, "step_size": 2 / 255, "num_steps": 40},
+}
 
 
 def project(
@@ -132,7 +147,7 @@ def fgsm(
     x: Float[Numbers, "n *shape"],
     y: Float[Numbers, "n c"],
     *,
-    epsilon: float,
+    epsilon: float | Array,
     norm: str = "linf",
     bounds: tuple[float, float] | None = (0.0, 1.0),
     loss: str = "cross_entropy",
@@ -150,7 +165,7 @@ def fgsm(
         epsilon: radius >= 0.
         norm: "linf" or "l2".
         bounds: smallest and largest value of an entry, or None.
-        loss: "cross_entropy", "margin" or "square".
+        loss: "cross_entropy", "margin", "square" or "kl".
     Returns:
         Adversarial inputs, shape (n, ...).
     Raises:
@@ -169,14 +184,15 @@ def pgd(
     x: Float[Numbers, "n *shape"],
     y: Float[Numbers, "n c"],
     *,
-    epsilon: float,
-    step_size: float,
+    epsilon: float | Array,
+    step_size: float | Array,
     num_steps: int,
     norm: str = "linf",
     bounds: tuple[float, float] | None = (0.0, 1.0),
     loss: str = "cross_entropy",
     targeted: bool = False,
     random_start: bool = True,
+    x_start: Float[Numbers, "n *shape"] | None = None,
     restarts: int = 1,
     best: bool = True,
 ) -> Float[Array, "n *shape"]:
@@ -188,15 +204,17 @@ def pgd(
         key: of the random starts.
         predict_fn: x -> outputs (n, C); see `fgsm`.
         x: inputs, shape (n, ...).
-        y: one-hot labels, shape (n, C); with `targeted`, the labels to be reached.
+        y: one-hot labels, shape (n, C); with `targeted`, the labels to be reached; with the loss
+            "kl", the outputs f(x).
         epsilon: radius >= 0.
         step_size: alpha > 0.
         num_steps: number of steps.
         norm: "linf" or "l2".
         bounds: smallest and largest value of an entry, or None.
-        loss: "cross_entropy", "margin" or "square".
+        loss: "cross_entropy", "margin", "square" or "kl".
         targeted: descend the loss of `y` instead.
         random_start: begin at a uniform point of the ball, not at x.
+        x_start: begin at these points, moved into the ball, shape (n, ...).
         restarts: number of runs; the best counts.
         best: return, for each example, the point with the largest loss of all visited, x and FGSM's
             point included (so PGD is never weaker than FGSM); False returns the last point.
@@ -224,7 +242,10 @@ def pgd(
         state = _step(options, state, predict_fn, x, y, epsilon, epsilon, lo, hi)
         state = _look(options, state, *problem)
     for run_key in jax.random.split(key, runs):
-        start = _start(norm, run_key, x, epsilon, lo, hi) if random_start else x
+        if x_start is not None:
+            start = project(x_start, x, epsilon, norm=norm, bounds=bounds)
+        else:
+            start = _start(norm, run_key, x, epsilon, lo, hi) if random_start else x
         state = (start, *state[1:])
         if isinstance(x, jax.core.Tracer):  # inside a training step: one loop, compiled with it
             state = jax.lax.fori_loop(0, steps, lambda _, s: _step(options, s, *problem), state)
@@ -312,7 +333,7 @@ def evaluate(
     return found
 
 
-def _problem(x, epsilon, norm, bounds) -> tuple[Array, float, tuple]:
+def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
     """Check what every attack shares; no bounds are infinite ones."""
     x = _checks.floats("x", x, ndim=range(2, 6))
     _checks.one_of("norm", norm, tuple(GEOMETRIES))

@@ -1,4 +1,4 @@
-"""Training of finite networks: full-batch gradient descent on the square loss."""
+"""Training of finite networks: full-batch gradient descent; minibatches, plain and adversarial."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -10,7 +10,7 @@ import numpy as np
 import optax
 from jaxtyping import Array, Float
 
-from ntk_course import _checks
+from ntk_course import _checks, attacks, runtime
 from ntk_course._checks import Numbers
 from ntk_course.networks import Params
 
@@ -105,3 +105,179 @@ def _descend(apply_fn, loss_fn, optimizer, params, state, x, y, learning_rate, n
 
     start = (params, state, jnp.zeros((), y.dtype))
     return jax.lax.fori_loop(0, num_steps, step, start)
+
+
+METHODS = ("plain", "fgsm", "pgd", "trades")
+
+
+class Trained(NamedTuple):
+    """Trained parameters, and the mean loss of each epoch's batches, shape (num_epochs,)."""
+
+    params: Params
+    losses: Array
+
+
+def objective(
+    key: Array,
+    predict_fn: Callable,
+    x: Float[Numbers, "n *shape"],
+    y: Float[Numbers, "n c"],
+    *,
+    method: str = "plain",
+    epsilon: float | Array = 0.0,
+    step_size: float | Array | None = None,
+    num_steps: int = 10,
+    beta: float | Array = 1.0,
+    norm: str = "linf",
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+) -> Float[Array, ""]:
+    """The mean loss of a batch, clean or in the worst point that the attack finds.
+
+    Math: with l the cross-entropy, "plain": l(f(x), y); "fgsm", "pgd": l(f(x + delta), y) at the
+    attack's delta (eq. 30); "trades": l(f(x), y) + beta KL(softmax f(x) || softmax f(x + delta)),
+    where PGD starts at x + 0.001 N(0, 1) and ascends the KL. Eq. 31 writes lambda for beta, the
+    paper 1/lambda. The gradient does not go through delta (Danskin).
+
+    Args:
+        key: of the attack's start.
+        predict_fn: x -> outputs (n, C); `jax.tree_util.Partial(apply_fn, params)` in training.
+        x: inputs, shape (n, ...).
+        y: one-hot labels, centred or not, shape (n, C).
+        method: "plain", "fgsm", "pgd" or "trades".
+        epsilon: radius >= 0 of the attack.
+        step_size: of PGD; None for 2.5 epsilon / num_steps.
+        num_steps: of PGD.
+        beta: weight of the KL, >= 0.
+        norm: "linf" or "l2".
+        bounds: smallest and largest value of an entry, or None.
+    Returns:
+        A number.
+    Raises:
+        ValueError: if shapes do not match or an option is unknown or out of range.
+    References:
+        Madry et al. (2018), eq. 2.1; Zhang et al. (2019), eq. 5. Lecture notes, eqs 30-31.
+    """
+    _checks.one_of("method", method, METHODS)
+    beta = _checks.scalar("beta", beta)
+    if not isinstance(predict_fn, jax.tree_util.Partial):
+        predict_fn = jax.tree_util.Partial(predict_fn)
+    if method == "plain":
+        return attacks.cross_entropy(predict_fn(x), y).mean()
+    still = jax.lax.stop_gradient(predict_fn)  # its parameters, while the attack climbs
+    steps = _checks.integer("num_steps", num_steps)
+    step_size = 2.5 * epsilon / steps if step_size is None else step_size
+    how = {"epsilon": epsilon, "step_size": step_size, "num_steps": steps, "norm": norm}
+    how |= {"bounds": bounds, "best": False}
+    if method == "trades":
+        start = x + 0.001 * jax.random.normal(key, x.shape, x.dtype)
+        x_adv = attacks.pgd(key, still, x, still(x), loss="kl", x_start=start, **how)
+        fx = predict_fn(x)
+        drift = attacks.kl(predict_fn(jax.lax.stop_gradient(x_adv)), fx)
+        return attacks.cross_entropy(fx, y).mean() + beta * drift.mean()
+    if method == "fgsm":
+        how |= {"step_size": epsilon, "num_steps": 1, "random_start": False}
+    x_adv = jax.lax.stop_gradient(attacks.pgd(key, still, x, y, **how))
+    return attacks.cross_entropy(predict_fn(x_adv), y).mean()
+
+
+def minibatch(
+    key: Array,
+    apply_fn: Callable,
+    params: Params,
+    x_train: Float[Numbers, "n *shape"],
+    y_train: Float[Numbers, "n c"],
+    *,
+    num_epochs: int,
+    method: str = "plain",
+    epsilon: float | Array = 0.0,
+    step_size: float | Array | None = None,
+    num_steps: int = 10,
+    beta: float | Array = 1.0,
+    norm: str = "linf",
+    bounds: tuple[float, float] | None = (0.0, 1.0),
+    batch_size: int = 64,
+    learning_rate: float | Array = 0.01,
+    optimizer: Callable[[float], optax.GradientTransformation] = optax.adam,
+) -> Trained:
+    """Minibatch training on clean or on attacked examples, of any network.
+
+    Math: theta <- theta - eta grad_theta `objective` on each batch of a fresh shuffle; the last
+    n mod batch_size examples of a shuffle wait for the next. One call of `jax.vmap` trains from
+    many keys, or with many `beta`.
+
+    Args:
+        key: of the shuffles and of the attacks' starts.
+        apply_fn: (params, x) -> outputs, shape (n, C).
+        params: initial parameters, any pytree.
+        x_train: inputs, shape (n, ...).
+        y_train: one-hot labels, shape (n, C).
+        num_epochs: passes over the data, >= 1.
+        method: "plain", "fgsm", "pgd" or "trades"; see `objective`.
+        epsilon: radius of the attack.
+        step_size: of the attack; see `objective`.
+        num_steps: of the attack.
+        beta: weight of TRADES' second term.
+        norm: "linf" or "l2".
+        bounds: of the inputs, or None.
+        batch_size: at most n.
+        learning_rate: eta > 0.
+        optimizer: learning rate -> optax optimizer.
+    Returns:
+        A `Trained`.
+    Raises:
+        ValueError: if shapes do not match, an option is out of range, or training diverged.
+    References:
+        Madry et al. (2018); Zhang et al. (2019), algorithm 1. Lecture notes, eqs 30-31.
+    """
+    _checks.is_callable("apply_fn", apply_fn)
+    _checks.is_callable("optimizer", optimizer)
+    x = _checks.floats("x_train", x_train, ndim=range(2, 6))
+    y = _checks.floats("y_train", y_train, ndim=2, fix="One-hot labels, one column a class.")
+    out = jax.eval_shape(apply_fn, params, x).shape
+    _checks.shape("y_train", y, out, "Give one row of labels for every row of outputs.")
+    size = _checks.integer("batch_size", batch_size)
+    _checks.require(size <= len(x), "batch_size", f"be at most {len(x)}", size, "Lower it.")
+    rate = _checks.scalar("learning_rate", learning_rate, positive=True)
+    if method != "plain":  # values are checked here, once: the batches are seen inside jit only
+        attacks.project(x[:1], x[:1], epsilon, norm=norm, bounds=None)
+        attacks.project(x, x, 0.0, bounds=bounds)
+    fixed = (apply_fn, optimizer, size, method, num_steps, norm, bounds)
+    numbers = (epsilon, step_size, beta)
+    state, losses = (params, optimizer(rate).init(params)), []
+    epochs = _checks.integer("num_epochs", num_epochs)
+    keys = jax.random.split(key, epochs)
+    for i in runtime.progress(range(epochs), method, show=epochs * len(x) > 1_000_000):
+        state, loss = _epoch(fixed, keys[i], state, x, y, rate, numbers)
+        losses.append(loss)
+    losses = jnp.stack(losses)
+    stable = isinstance(losses, jax.core.Tracer) or bool(jnp.isfinite(losses).all())
+    _checks.require(stable, "learning_rate", "keep the loss finite", learning_rate, "Lower it.")
+    return Trained(state[0], losses)
+
+
+@partial(jax.jit, static_argnums=0)
+def _epoch(fixed, key, state, x, y, learning_rate, numbers):
+    """One shuffle of the data, batch by batch; the new state and the mean loss."""
+    apply_fn, optimizer, size, method, num_steps, norm, bounds = fixed
+    options = dict(zip(("epsilon", "step_size", "beta"), numbers, strict=True))
+    options |= {"method": method, "num_steps": num_steps, "norm": norm, "bounds": bounds}
+    batches = len(x) // size
+    key_order, key_attack = jax.random.split(key)
+    order = jax.random.permutation(key_order, len(x))[: batches * size].reshape(batches, size)
+
+    def step(state, batch):
+        params, optimizer_state = state
+        rows, step_key = batch
+
+        def loss_fn(params):
+            predict_fn = jax.tree_util.Partial(apply_fn, params)
+            return objective(step_key, predict_fn, x[rows], y[rows], **options)
+
+        loss, gradient = jax.value_and_grad(loss_fn)(params)
+        updates, optimizer_state = optimizer(learning_rate).update(
+            gradient, optimizer_state, params
+        )
+        return (optax.apply_updates(params, updates), optimizer_state), loss
+
+    state, losses = jax.lax.scan(step, state, (order, jax.random.split(key_attack, batches)))
+    return state, losses.mean()

@@ -21,6 +21,14 @@ def linear(w):
     return lambda x: x.reshape(len(x), -1) @ w
 
 
+KERNEL = kernels.fully_connected(1).ntk
+MODELS = {
+    "linear": lambda w, x: x.reshape(len(x), -1) @ w,
+    "network": lambda w, x: jnp.maximum(x.reshape(len(x), -1) @ w, 0) @ w[:3],
+    "kernel": lambda w, x: KERNEL(x.reshape(len(x), -1), w.T) @ w[:3],
+}
+
+
 @pytest.fixture(scope="module")
 def machine():
     """A kernel machine and a network on the same three classes, and points to attack."""
@@ -36,7 +44,7 @@ def machine():
     x = jnp.asarray(x)
     return (
         {
-            "kernel": lambda z: kernel_fn(z, x) @ alpha,
+            "kernel": jax.tree_util.Partial(lambda z: kernel_fn(z, x) @ alpha),
             "network": jax.tree_util.Partial(net.apply_fn, params),
         },
         x[:40],
@@ -48,15 +56,15 @@ def machine():
 @given(st.data())
 def test_pgd__inside_ball_and_bounds_to_the_last_bit_and_never_weaker_than_nothing(data):
     norm = data.draw(st.sampled_from(sorted(NORMS)))
-    dtype = data.draw(st.sampled_from([np.float32, np.float64]))
-    shape = data.draw(st.sampled_from([(4,), (3, 3, 1)]))
+    dtype, shape = data.draw(st.sampled_from([(np.float32, (4,)), (np.float64, (3, 3, 1))]))
     epsilon = data.draw(st.sampled_from([0.0, 1e-6, 8 / 255, 0.3, 5.0]))
     bounds = data.draw(st.sampled_from([None, (0.0, 1.0), (-0.5, 2.0)]))
     loss = data.draw(st.sampled_from(sorted(attacks.LOSSES)))
     rng = np.random.default_rng(data.draw(st.integers(0, 999)))
     x = rng.uniform(size=(5, *shape)).astype(dtype)
     x.reshape(-1)[:: data.draw(st.integers(1, 4))] = data.draw(st.sampled_from([0.0, 1.0]))
-    predict_fn = linear(rng.normal(size=(np.prod(shape), 3)).astype(dtype))
+    w = jnp.asarray(rng.normal(size=(np.prod(shape), 3)).astype(dtype))
+    predict_fn = jax.tree_util.Partial(MODELS[data.draw(st.sampled_from(sorted(MODELS)))], w)
     y = np.eye(3, dtype=dtype)[rng.integers(0, 3, 5)]
     moved = attacks.pgd(
         jax.random.key(1), predict_fn, x, y, epsilon=epsilon, step_size=epsilon / 2 + 1e-3,
@@ -92,6 +100,27 @@ def test_project__leaves_inner_points_and_moves_each_example_alone(data):
         np.testing.assert_allclose(found, x + shrink * delta, rtol=1e-10)
     alone = attacks.project((x + delta)[:1], x[:1], epsilon, norm=norm, bounds=None)
     np.testing.assert_array_equal(found[:1], alone)
+
+
+@pytest.mark.parametrize("which", ["kernel", "network"])
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_pgd__attacks_each_example_alone(machine, which, norm):
+    predictors, x, y = machine
+    x, y = x[:6], y[:6]
+    options = {"epsilon": 0.1, "step_size": 0.03, "num_steps": 5, "norm": norm}
+    attack = partial(attacks.pgd, jax.random.key(0), predictors[which], **options)
+    together = attack(x, y, random_start=False)
+    for i in range(6):
+        alone = attack(x[i : i + 1], y[i : i + 1], random_start=False)
+        np.testing.assert_allclose(together[i : i + 1], alone, atol=1e-9)
+
+
+def test_pgd__begins_where_it_is_told(machine):
+    predictors, x, y = machine
+    options = {"epsilon": 0.1, "step_size": 0.0, "num_steps": 1, "best": False}
+    start = x + jnp.linspace(-0.2, 0.2, x.size).reshape(x.shape)
+    found = attacks.pgd(jax.random.key(0), predictors["kernel"], x, y, x_start=start, **options)
+    np.testing.assert_array_equal(found, attacks.project(start, x, 0.1))
 
 
 @pytest.mark.parametrize("norm", ["linf", "l2"])

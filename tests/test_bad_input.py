@@ -42,6 +42,18 @@ def descend(**changed):
 
 
 UNIT = X / 12
+ONE_HOT = jnp.eye(2)[jnp.array([0, 1, 1, 0])]
+TWO = networks.fully_connected(3, 8, n_out=2)
+
+
+def objective(**changed):
+    return training.objective(jax.random.key(0), lambda x: x[:, :2], UNIT, ONE_HOT, **changed)
+
+
+def minibatch(**changed):
+    options = {"x_train": UNIT, "y_train": ONE_HOT, "num_epochs": 1, "batch_size": 2} | changed
+    start = TWO.init_fn(jax.random.key(0))
+    return training.minibatch(jax.random.key(1), TWO.apply_fn, start, **options)
 
 
 def first(x):
@@ -212,6 +224,26 @@ CASES = {
         (lambda: descend(loss_fn="mse"), "`loss_fn` must be a function"),
         (lambda: descend(optimizer="adam"), "`optimizer` must be a function"),
     ],
+    "training.objective": [
+        (lambda: objective(method="free"), "`method` must be one of 'plain', 'fgsm', 'pgd'"),
+        (lambda: objective(beta=-1.0), "`beta` must be a finite number >= 0"),
+        (lambda: objective(method="pgd", num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: objective(method="pgd", epsilon=-0.1), "`epsilon` must be a finite number >= 0"),
+        (lambda: objective(method="fgsm", norm="l1"), "`norm` must be one of 'linf', 'l2'"),
+    ],
+    "training.minibatch": [
+        (lambda: minibatch(y_train=Y), "`y_train` must have 2 axes"),
+        (lambda: minibatch(y_train=COLUMN), r"`y_train` must have shape \(4, 2\)"),
+        (lambda: minibatch(x_train=NAN), "`x_train` must be finite"),
+        (lambda: minibatch(batch_size=5), "`batch_size` must be at most 4"),
+        (lambda: minibatch(num_epochs=0), "`num_epochs` must be an integer >= 1"),
+        (lambda: minibatch(learning_rate=0), "`learning_rate` must be a finite number > 0"),
+        (lambda: minibatch(learning_rate=1e308), "`learning_rate` must keep the loss finite"),
+        (lambda: minibatch(method="pgd", epsilon=-1), "`epsilon` must be a finite number >= 0"),
+        (lambda: minibatch(method="pgd", x_train=X), "`x` must lie within bounds"),
+        (lambda: minibatch(method="madry"), "`method` must be one of 'plain'"),
+        (lambda: minibatch(optimizer="adam"), "`optimizer` must be a function"),
+    ],
     "tasks.circle_angles": [
         (lambda: tasks.circle_angles(0), "`n` must be an integer >= 1"),
         (lambda: tasks.circle_angles(4, density_ratio=0), "`density_ratio` must be a finite"),
@@ -247,6 +279,7 @@ CASES = {
     "attacks.cross_entropy": [],
     "attacks.margin": [],
     "attacks.square": [],
+    "attacks.kl": [],
     "attacks.project": [
         (lambda: attacks.project(UNIT, UNIT[:1], 0.1), "`x_adv` must have shape"),
         (lambda: attacks.project(UNIT, UNIT, -0.1), "`epsilon` must be a finite number >= 0"),
@@ -265,6 +298,7 @@ CASES = {
         (lambda: pgd(loss="hinge"), "`loss` must be one of 'cross_entropy'"),
         (lambda: pgd(x=NAN), "`x` must be finite"),
         (lambda: pgd(step_size=-1), "`step_size` must be a finite number >= 0"),
+        (lambda: pgd(x_start=UNIT[:1]), "`x_adv` must have shape"),
     ],
     "attacks.evaluate": [
         (lambda: attacks.evaluate(first, UNIT, COLUMN, {}), "`attacks` must name at least one"),

@@ -1,0 +1,182 @@
+"""Minibatch training, plain and adversarial: limits that must agree, TRADES by hand, robustness."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+
+from ntk_course import attacks, networks, training
+
+NET = networks.fully_connected(6, 16, n_out=3, b_std=0.1)
+EPOCHS = {"num_epochs": 3, "batch_size": 16, "learning_rate": 0.05}
+
+
+@pytest.fixture(scope="module")
+def problem():
+    """Three classes, the initial parameters, and the data."""
+    rng = np.random.default_rng(0)
+    labels = rng.integers(0, 3, 40)
+    centres = rng.uniform(0.1, 0.9, (3, 6))
+    x = np.clip(centres[labels] + 0.05 * rng.normal(size=(40, 6)), 0, 1)
+    return NET.init_fn(jax.random.key(0)), x, np.eye(3)[labels]
+
+
+def train(problem, **options):
+    return training.minibatch(jax.random.key(1), NET.apply_fn, *problem, **(EPOCHS | options))
+
+
+def same(a, b, **tolerance):
+    for one, other in zip(jax.tree.leaves(a), jax.tree.leaves(b), strict=True):
+        np.testing.assert_allclose(one, other, **tolerance)
+
+
+def test_minibatch__plain_by_hand(problem):
+    """One epoch of one batch is one step of the optimizer on the mean cross-entropy."""
+    params, x, y = problem
+    options = {"num_epochs": 1, "batch_size": 40, "learning_rate": 0.1, "optimizer": optax.sgd}
+    found = train(problem, **options)
+
+    def loss_fn(p):
+        return attacks.cross_entropy(NET.apply_fn(p, x), y).mean()
+
+    loss, gradient = jax.value_and_grad(loss_fn)(params)
+    same(found.params, jax.tree.map(lambda p, g: p - 0.1 * g, params, gradient), rtol=1e-10)
+    np.testing.assert_allclose(found.losses, [loss], rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("method", "norm"), [*((method, "linf") for method in training.METHODS), ("pgd", "l2")]
+)
+def test_minibatch__loss_decreases(problem, method, norm):
+    options = {"method": method, "epsilon": 0.05, "num_steps": 2, "norm": norm}
+    losses = train(problem, **options, num_epochs=40).losses
+    assert losses.shape == (40,)
+    assert np.isfinite(losses).all()
+    assert losses[-5:].mean() < 0.7 * losses[0]
+
+
+@pytest.mark.parametrize("method", ["fgsm", "pgd"])
+def test_minibatch__without_a_radius_is_plain(problem, method):
+    found = train(problem, method=method, epsilon=0.0, num_steps=2)
+    same(found, train(problem), rtol=1e-12)
+
+
+def test_minibatch__trades_without_beta_is_plain(problem):
+    found = train(problem, method="trades", epsilon=0.1, num_steps=2, beta=0.0)
+    same(found, train(problem), rtol=1e-10)
+
+
+def test_minibatch__each_method_makes_its_own_loss_smaller(problem):
+    _, x, y = problem
+    value, options = {}, {"epsilon": 0.15, "num_steps": 2, "beta": 5.0}
+    for trained_by in ("plain", "pgd", "trades"):
+        params = train(problem, method=trained_by, num_epochs=40, **options).params
+        predict_fn = jax.tree_util.Partial(NET.apply_fn, params)
+        for method in ("pgd", "trades"):
+            loss = training.objective(jax.random.key(2), predict_fn, x, y, method=method, **options)
+            value[trained_by, method] = float(loss)
+    for method in ("pgd", "trades"):
+        assert value[method, method] < 0.85 * value["plain", method]
+
+
+def test_minibatch__vmap_agrees_with_one_at_a_time(problem):
+    def run(key, epsilon):
+        options = EPOCHS | {"method": "fgsm", "epsilon": epsilon, "num_epochs": 1}
+        return training.minibatch(key, NET.apply_fn, *problem, **options)
+
+    keys, radii = jax.random.split(jax.random.key(3), 2), jnp.array([0.05, 0.3])
+    many = jax.vmap(run)(keys, radii)
+    for i in range(2):
+        same(jax.tree.map(lambda leaf, i=i: leaf[i], many), run(keys[i], radii[i]), rtol=1e-8)
+
+
+def test_minibatch__images_and_reproducible(rng):
+    def apply_fn(params, x):
+        return jax.nn.relu(jnp.einsum("nhwc,hwcm->nm", x, params["w"])) @ params["v"]
+
+    x, y = rng.uniform(size=(12, 3, 3, 1)), np.eye(2)[rng.integers(0, 2, 12)]
+    params = {"w": rng.normal(size=(3, 3, 1, 5)), "v": rng.normal(size=(5, 2))}
+    options = {"num_epochs": 2, "batch_size": 5, "method": "pgd", "epsilon": 0.1, "num_steps": 2}
+    run = partial(training.minibatch, apply_fn=apply_fn, params=params, x_train=x, y_train=y)
+    same(run(jax.random.key(0), **options), run(jax.random.key(0), **options), rtol=0)
+    first, other = (run(jax.random.key(i), **options).losses for i in (0, 1))
+    assert (first != other).any()
+
+
+def test_objective__trades_by_hand(problem):
+    """Its attack and its two terms in NumPy's words."""
+    params, x, y = problem
+    predict_fn = jax.tree_util.Partial(NET.apply_fn, params)
+    key, epsilon, step_size, beta = jax.random.key(5), 0.1, 0.04, 3.0
+
+    def softmax(fx):
+        e = np.exp(fx - np.max(fx, 1, keepdims=True))
+        return e / e.sum(1, keepdims=True)
+
+    p = softmax(np.asarray(predict_fn(x)))
+
+    def kl(z):
+        return jnp.sum(p * (jnp.log(p) - jax.nn.log_softmax(predict_fn(z))))
+
+    z = x + 0.001 * np.asarray(jax.random.normal(key, x.shape, x.dtype))
+    for _ in range(4):
+        z = np.clip(z, np.maximum(x - epsilon, 0), np.minimum(x + epsilon, 1))
+        z = z + step_size * np.sign(jax.grad(kl)(z))
+    z = np.clip(z, np.maximum(x - epsilon, 0), np.minimum(x + epsilon, 1))
+    q = softmax(np.asarray(predict_fn(z)))
+    wanted = -np.mean(np.sum(y * np.log(p), 1)) + beta * np.mean(np.sum(p * np.log(p / q), 1))
+    options = {"epsilon": epsilon, "step_size": step_size, "num_steps": 4, "beta": beta}
+    found = training.objective(key, predict_fn, x, y, method="trades", **options)
+    np.testing.assert_allclose(found, wanted, rtol=1e-9)
+
+
+@pytest.mark.parametrize("method", training.METHODS)
+def test_objective__gradient_holds_the_attack_still(problem, method):
+    """Danskin: the derivative at the attacked points, which themselves do not move."""
+    params, x, y = problem
+    key, options = jax.random.key(6), {"epsilon": 0.1, "step_size": 0.05, "num_steps": 3}
+    options |= {"method": method, "beta": 2.0}
+
+    def loss_fn(p, at):
+        predict_fn = jax.tree_util.Partial(NET.apply_fn, p)
+        return training.objective(key, predict_fn, at, y, **options)
+
+    gradient = jax.grad(loss_fn)(params, x)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+    if method in ("fgsm", "pgd"):
+        how = options | {"random_start": method == "pgd", "best": False}
+        how |= {} if method == "pgd" else {"step_size": 0.1, "num_steps": 1}
+        how = {k: v for k, v in how.items() if k not in ("method", "beta")}
+        moved = attacks.pgd(key, jax.tree_util.Partial(NET.apply_fn, params), x, y, **how)
+
+        def at_moved(p):
+            return attacks.cross_entropy(NET.apply_fn(p, moved), y).mean()
+
+        same(gradient, jax.grad(at_moved)(params), rtol=1e-9, atol=1e-12)
+
+
+def test_objective__is_ordered(problem):
+    """Clean <= FGSM <= many small steps, and the default step size reaches the ball's edge."""
+    params, x, y = problem
+    predict_fn = jax.tree_util.Partial(NET.apply_fn, params)
+    value = {
+        method: float(
+            training.objective(jax.random.key(0), predict_fn, x, y, method=method, epsilon=0.2)
+        )
+        for method in training.METHODS
+    }
+    assert value["plain"] < value["fgsm"] <= value["pgd"] + 1e-3
+    assert value["trades"] > value["plain"]
+
+
+def test_kl__by_hand_and_flat_at_the_clean_point(rng):
+    fx, y = jnp.asarray(rng.normal(size=(4, 3))), jnp.asarray(rng.normal(size=(4, 3)))
+    p, q = jax.nn.softmax(y), jax.nn.softmax(fx)
+    np.testing.assert_allclose(attacks.kl(fx, y), (p * jnp.log(p / q)).sum(1), rtol=1e-10)
+    np.testing.assert_allclose(attacks.kl(y, y), 0, atol=1e-12)
+    np.testing.assert_allclose(jax.grad(lambda z: attacks.kl(z, y).sum())(y), 0, atol=1e-12)
+    far = jnp.array([[2000.0, 0.0, 0.0]])  # probabilities of 0 leave it finite
+    assert np.isfinite(jax.grad(lambda z: attacks.kl(z, far[:, ::-1]).sum())(far)).all()
