@@ -17,12 +17,13 @@ from ntk_course._checks import Numbers
 class Geometry(NamedTuple):
     """The three pieces of an attack that depend on the norm; all act on each example alone.
 
-    Fields: ascend, gradient -> direction of norm 1; project, (delta, epsilon) -> delta inside the
-    ball; draw, (key, x, epsilon) -> a uniform point of the ball.
+    Fields: ascend, gradient -> direction of norm 1; ball, (x, epsilon, lo, hi) -> the projection
+    on the ball around x, then on the bounds; draw, (key, x, epsilon) -> a uniform point of the ball
+    around 0.
     """
 
     ascend: Callable
-    project: Callable
+    ball: Callable
     draw: Callable
 
 
@@ -39,11 +40,29 @@ def _unit(v: Array) -> Array:
     return v / jnp.where(norm > 0, norm, 1.0)
 
 
-def _into_l2(delta: Array, epsilon: float | Array) -> Array:
+def _shift(x: Array, delta: Array) -> Array:
+    """x + delta, one digit back where that was rounded away from x: nothing moves by more."""
+    moved = x + delta
+    return jnp.where(jnp.abs(moved - x) > jnp.abs(delta), jnp.nextafter(moved, x), moved)
+
+
+def _linf_ball(x: Array, epsilon: Array, lo: Array, hi: Array) -> Callable:
+    # A box: its corners are computed once, and a step only clips.
+    low, high = jnp.maximum(_shift(x, -epsilon), lo), jnp.minimum(_shift(x, epsilon), hi)
+    return jax.tree_util.Partial(jnp.clip, min=low, max=high)
+
+
+def _l2_ball(x: Array, epsilon: Array, lo: Array, hi: Array) -> Callable:
     # A little less than epsilon, so that the norm as computed is not above it.
-    goal = epsilon * (1 - 16 * float(jnp.finfo(delta.dtype).eps))
+    goal = epsilon * (1 - 16 * float(jnp.finfo(x.dtype).eps))
+    return jax.tree_util.Partial(_shrink, x, goal, lo, hi)
+
+
+def _shrink(x: Array, goal: Array, lo: Array, hi: Array, x_adv: Array) -> Array:
+    delta = x_adv - x
     norm = _norms(delta)
-    return jnp.where(norm > goal, delta * (goal / jnp.where(norm > 0, norm, 1.0)), delta)
+    delta = jnp.where(norm > goal, delta * (goal / jnp.where(norm > 0, norm, 1.0)), delta)
+    return jnp.clip(_shift(x, delta), lo, hi)
 
 
 def _draw_l2(key: Array, x: Array, epsilon: float | Array) -> Array:
@@ -56,10 +75,10 @@ def _draw_l2(key: Array, x: Array, epsilon: float | Array) -> Array:
 GEOMETRIES = {
     "linf": Geometry(
         jnp.sign,
-        lambda delta, epsilon: jnp.clip(delta, -epsilon, epsilon),
+        _linf_ball,
         lambda key, x, epsilon: epsilon * jax.random.uniform(key, x.shape, x.dtype, -1.0, 1.0),
     ),
-    "l2": Geometry(_unit, _into_l2, _draw_l2),
+    "l2": Geometry(_unit, _l2_ball, _draw_l2),
 }
 
 
@@ -130,16 +149,13 @@ def project(
     x, epsilon, bounds = _problem(x, epsilon, norm, bounds)
     x_adv = _checks.floats("x_adv", x_adv, ndim=x.ndim)
     _checks.shape("x_adv", x_adv, x.shape, "Give one point for each original.")
-    return _project(GEOMETRIES[norm], x_adv.astype(x.dtype), x, epsilon, *bounds)
+    return _ball(norm, x, epsilon, *bounds)(x_adv.astype(x.dtype))
 
 
-def _project(geometry, x_adv, x, epsilon, lo, hi):
-    """`project` after its checks."""
-    delta = geometry.project(x_adv - x, epsilon)
-    moved = x + delta
-    # Where the sum was rounded away from x, one digit back: then no entry moves by more than delta.
-    moved = jnp.where(jnp.abs(moved - x) > jnp.abs(delta), jnp.nextafter(moved, x), moved)
-    return jnp.clip(moved, lo, hi)
+@partial(jax.jit, static_argnums=0)
+def _ball(norm: str, x: Array, epsilon: Array, lo: Array, hi: Array) -> Callable:
+    """The projection of `project`, as a pytree that jitted functions take."""
+    return GEOMETRIES[norm].ball(x, epsilon, lo, hi)
 
 
 def fgsm(
@@ -237,52 +253,55 @@ def pgd(
     _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
     options = (norm, loss, targeted)
     state = (x, x, jnp.full(len(x), -jnp.inf, x.dtype))
-    problem = (predict_fn, x, y, epsilon, step_size, lo, hi)
+    ball = _ball(norm, x, epsilon, lo, hi)
+
+    def climb(state):
+        return _step(options, state, predict_fn, y, ball, step_size)
+
     if best:  # x itself, and the one long step of FGSM, are looked at first
-        state = _step(options, state, predict_fn, x, y, epsilon, epsilon, lo, hi)
-        state = _look(options, state, *problem)
+        state = _step(options, state, predict_fn, y, ball, epsilon)
+        state = _look(options, state, predict_fn, y)
     for run_key in jax.random.split(key, runs):
         if x_start is not None:
             start = project(x_start, x, epsilon, norm=norm, bounds=bounds)
         else:
-            start = _start(norm, run_key, x, epsilon, lo, hi) if random_start else x
+            start = _start(norm, run_key, x, epsilon, ball) if random_start else x
         state = (start, *state[1:])
         if isinstance(x, jax.core.Tracer):  # inside a training step: one loop, compiled with it
-            state = jax.lax.fori_loop(0, steps, lambda _, s: _step(options, s, *problem), state)
-        else:  # XLA on CPUs runs convolutions several times faster outside its loops
+            state = jax.lax.fori_loop(0, steps, lambda _, s: climb(s), state)
+        else:  # XLA on CPUs runs products and convolutions several times faster outside its loops
             for _ in range(steps):
-                state = _step(options, state, *problem)
+                state = climb(state)
         if best:
-            state = _look(options, state, *problem)
+            state = _look(options, state, predict_fn, y)
     return state[1] if best else state[0]
 
 
 @partial(jax.jit, static_argnums=0)
-def _start(norm: str, key: Array, x: Array, epsilon: Array, lo: Array, hi: Array) -> Array:
-    geometry = GEOMETRIES[norm]
-    return _project(geometry, x + geometry.draw(key, x, epsilon), x, epsilon, lo, hi)
+def _start(norm: str, key: Array, x: Array, epsilon: Array, ball: Callable) -> Array:
+    return ball(x + GEOMETRIES[norm].draw(key, x, epsilon))
 
 
 @partial(jax.jit, static_argnums=0)
-def _step(options, state, predict_fn, x, y, epsilon, step_size, lo, hi):
+def _step(options, state, predict_fn, y, ball, step_size):
     """One step, and the best point so far: (x_adv, best, its gain)."""
-    geometry = GEOMETRIES[options[0]]
-    x_adv, top, top_gain = state
+    x_adv = state[0]
     (_, gain), gradient = jax.value_and_grad(_gain, has_aux=True)(x_adv, options, predict_fn, y)
-    better = gain > top_gain
-    top = jnp.where(better.reshape(-1, *(1,) * (x.ndim - 1)), x_adv, top)
-    moved = x_adv + step_size * geometry.ascend(gradient)
-    return _project(geometry, moved, x, epsilon, lo, hi), top, jnp.where(better, gain, top_gain)
+    moved = ball(x_adv + step_size * GEOMETRIES[options[0]].ascend(gradient))
+    return moved, *_better(gain, *state)
 
 
 @partial(jax.jit, static_argnums=0)
-def _look(options, state, predict_fn, x, y, *_):
+def _look(options, state, predict_fn, y):
     """The best point so far, the current one included."""
-    x_adv, top, top_gain = state
-    gain = _gain(x_adv, options, predict_fn, y)[1]
+    return state[0], *_better(_gain(state[0], options, predict_fn, y)[1], *state)
+
+
+def _better(gain, x_adv, top, top_gain):
+    """The better of the current point and the best so far, for each example, and its gain."""
     better = gain > top_gain
-    top = jnp.where(better.reshape(-1, *(1,) * (x.ndim - 1)), x_adv, top)
-    return x_adv, top, jnp.where(better, gain, top_gain)
+    top = jnp.where(better.reshape(-1, *(1,) * (x_adv.ndim - 1)), x_adv, top)
+    return top, jnp.where(better, gain, top_gain)
 
 
 def _gain(x, options, predict_fn, y):
@@ -343,7 +362,9 @@ def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
     two = isinstance(bounds, tuple) and len(bounds) == 2 and bounds[0] < bounds[1]
     _checks.require(two, "bounds", "be (smallest, largest) or None", bounds, "Images: (0, 1).")
     if not isinstance(x, jax.core.Tracer):
-        inside = bool(((x >= bounds[0]) & (x <= bounds[1])).all())
-        got = f"values from {float(x.min()):g} to {float(x.max()):g}"
+        with jax.ensure_compile_time_eval():  # also where a trace has closed over x
+            smallest, largest = float(x.min()), float(x.max())
+        inside = bounds[0] <= smallest <= largest <= bounds[1]
+        got = f"values from {smallest:g} to {largest:g}"
         _checks.require(inside, "x", f"lie within bounds={bounds}", got, "Pass other `bounds`.")
     return x, epsilon, bounds

@@ -1,0 +1,188 @@
+"""Rows for PGD: ours beside torchattacks, foolbox and ART on the same weights and images.
+
+Two classifiers are trained on MNIST here, in JAX, and copied into PyTorch: an MLP and a small
+convolutional network. Each library attacks 500 images with 40 steps of its own PGD (l_inf,
+epsilon 0.3, step 0.01, random start, cross-entropy), on CPU, in turns in one process, after a
+warm-up. Seconds are compared with torchattacks; robust accuracies with all three. Printed as JSON;
+the environment is that of `peers.txt`.
+"""
+
+import gzip
+import json
+import os
+import statistics
+import time
+from pathlib import Path
+
+os.environ.setdefault("NTK_COURSE_STATIC", "1")
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import torch
+
+from ntk_course import attacks, data
+
+EPSILON, STEP, STEPS, IMAGES = 0.3, 0.01, 40, 500
+FILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
+
+
+def mnist():
+    """Images in [0, 1] and labels: training set, and 500 to attack."""
+    if FILES.exists():
+        parts = []
+        for name, head in (("images-idx3", 16), ("labels-idx1", 8)):
+            raw = gzip.decompress((FILES / f"t10k-{name}-ubyte.gz").read_bytes())
+            parts.append(np.frombuffer(raw, np.uint8, offset=head))
+        x, y = parts[0].reshape(-1, 28, 28, 1).astype(np.float32) / 255, parts[1].astype(int)
+        return x[:-IMAGES], y[:-IMAGES], x[-IMAGES:], y[-IMAGES:]
+    sets = data.load("mnist", n_train=9500, n_test=IMAGES)
+    return sets.x_train, sets.y_train, sets.x_test, sets.y_test
+
+
+def dense(layer, x):
+    return x @ layer["w"] + layer["b"]
+
+
+def convolve(layer, x):
+    dims = ("NHWC", "HWIO", "NHWC")
+    pad = ((1, 1), (1, 1))
+    x = jax.lax.conv_general_dilated(x, layer["w"], (2, 2), pad, dimension_numbers=dims)
+    return x + layer["b"][None, None, None, :]
+
+
+def mlp(params, x):
+    return dense(params[1], jax.nn.relu(dense(params[0], x.reshape(len(x), -1))))
+
+
+def conv_net(params, x):
+    for layer in params[:2]:
+        x = jax.nn.relu(convolve(layer, x))
+    return dense(params[2], x.reshape(len(x), -1))
+
+
+NETWORKS = {
+    "MLP": (mlp, [(784, 256), (256, 10)]),
+    "conv net": (conv_net, [(3, 3, 1, 16), (3, 3, 16, 32), (7 * 7 * 32, 10)]),
+}
+
+
+def trained(apply_fn, shapes, x, y, epochs=3, batch_size=100):
+    """Parameters after a few epochs of Adam."""
+    keys = jax.random.split(jax.random.key(0), len(shapes))
+    params = [
+        {"w": jax.random.normal(k, s) * (2 / np.prod(s[:-1])) ** 0.5, "b": jnp.zeros(s[-1])}
+        for k, s in zip(keys, shapes, strict=True)
+    ]
+    adam = optax.adam(1e-3)
+    state, rng = adam.init(params), np.random.default_rng(0)
+
+    @jax.jit
+    def update(params, state, x, y):
+        def loss(params):
+            fx = apply_fn(params, x)
+            return optax.softmax_cross_entropy_with_integer_labels(fx, y).mean()
+
+        updates, state = adam.update(jax.grad(loss)(params), state)
+        return optax.apply_updates(params, updates), state
+
+    for _ in range(epochs):
+        for rows in rng.permutation(len(x)).reshape(-1, batch_size):
+            params, state = update(params, state, x[rows], y[rows])
+    return params
+
+
+def in_torch(name, params):
+    """The same network as a PyTorch module that takes (n, channels, height, width)."""
+    layers = [] if name == "conv net" else [torch.nn.Flatten()]
+    for number, layer in enumerate(params):
+        w, b = (torch.tensor(np.asarray(layer[part])) for part in "wb")
+        if w.ndim == 4:
+            module = torch.nn.Conv2d(w.shape[2], w.shape[3], 3, stride=2, padding=1)
+            w = w.permute(3, 2, 0, 1)
+        else:
+            if name == "conv net":  # flattened as height, width, channels
+                w = w.reshape(7, 7, 32, 10).permute(2, 0, 1, 3).reshape(-1, 10)
+                layers.append(torch.nn.Flatten())
+            module = torch.nn.Linear(*w.shape)
+            w = w.T
+        module.weight.data, module.bias.data = w.contiguous(), b
+        layers += [module] + [torch.nn.ReLU()] * (number < len(params) - 1)
+    return torch.nn.Sequential(*layers).eval()
+
+
+def peers(model, x, y):
+    """name -> a function of no arguments that returns adversarial images (n, 1, 28, 28)."""
+    import foolbox
+    import torchattacks
+    from art.attacks.evasion import ProjectedGradientDescentPyTorch
+    from art.estimators.classification import PyTorchClassifier
+
+    images, labels = torch.tensor(np.moveaxis(x, 3, 1).copy()), torch.tensor(y)
+    theirs = torchattacks.PGD(model, eps=EPSILON, alpha=STEP, steps=STEPS, random_start=True)
+    fool = foolbox.attacks.LinfPGD(abs_stepsize=STEP, steps=STEPS, random_start=True)
+    fool_model = foolbox.PyTorchModel(model, bounds=(0, 1))
+    loss = torch.nn.CrossEntropyLoss()
+    shape = tuple(images.shape[1:])
+    classifier = PyTorchClassifier(
+        model, loss, shape, 10, clip_values=(0, 1), device_type="cpu"
+    )  # fmt: skip
+    art = ProjectedGradientDescentPyTorch(
+        classifier, eps=EPSILON, eps_step=STEP, max_iter=STEPS, num_random_init=1,
+        batch_size=IMAGES, verbose=False,
+    )  # fmt: skip
+    return {
+        "torchattacks": lambda: theirs(images, labels).numpy(),
+        "foolbox": lambda: fool(fool_model, images, labels, epsilons=EPSILON)[1].numpy(),
+        "ART": lambda: art.generate(images.numpy(), labels.numpy()),
+    }
+
+
+def measure(name, repeats=7):
+    """A row: seconds of ours and of torchattacks, and the robust accuracy of everybody."""
+    x_train, y_train, x, y = mnist()
+    apply_fn, shapes = NETWORKS[name]
+    params = trained(apply_fn, shapes, x_train, y_train)
+    model, predict_fn = in_torch(name, params), jax.tree_util.Partial(apply_fn, params)
+    images = jnp.asarray(x)
+    fx = np.asarray(predict_fn(images))
+    with torch.no_grad():
+        gap = np.abs(model(torch.tensor(np.moveaxis(x, 3, 1).copy())).numpy() - fx).max()
+    assert gap < 1e-3 * np.abs(fx).max(), f"the two networks differ by {gap}"
+
+    one_hot, key = jnp.asarray(data.one_hot(y, 10)), jax.random.key(1)
+    options = {"epsilon": EPSILON, "step_size": STEP, "num_steps": STEPS}
+
+    def ours():
+        return jax.block_until_ready(attacks.pgd(key, predict_fn, images, one_hot, **options))
+
+    def robust(moved):
+        moved = np.asarray(moved)
+        assert np.abs(moved - x).max() <= EPSILON + 1e-6
+        return float(np.mean(np.asarray(predict_fn(jnp.asarray(moved))).argmax(1) == y))
+
+    rivals = peers(model, x, y)
+    accuracy = {"clean": float(np.mean(fx.argmax(1) == y)), "ours": robust(ours())}
+    accuracy |= {who: robust(np.moveaxis(run(), 1, 3)) for who, run in rivals.items()}
+    seconds = {"ours": [], **{who: [] for who in rivals}}
+    for _ in range(repeats):
+        for who, run in {"ours": ours, **rivals}.items():
+            begin = time.perf_counter()
+            run()
+            seconds[who].append(time.perf_counter() - begin)
+    medians = {who: statistics.median(values) for who, values in seconds.items()}
+    mine, other = medians["ours"], medians["torchattacks"]
+    return {
+        "name": f"PGD-40, {name}, 500 MNIST images",
+        "ours_s": mine,
+        "theirs_s": other,
+        "ratio": other / mine,
+        "wanted": {"MLP": 1.8, "conv net": 1.0}[name],
+        "relative_difference": accuracy["ours"] - min(accuracy[who] for who in rivals),
+        "detail": {"seconds": medians, "robust accuracy": accuracy},
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps([measure(name) for name in NETWORKS]))
