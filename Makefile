@@ -9,6 +9,7 @@ BRANCH ?= main
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PEERS := .venv-peers
 HTML := _build/html
 CODE := ntk_course tests benchmarks book
 
@@ -50,7 +51,15 @@ test: lint  ## everything: lint, unit tests, every notebook, the built book in a
 serve: book  ## build the book and serve it on localhost, PORT=8000
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)
 
-bench: $(STAMP)  ## the kernels side by side with neural-tangents
+$(PEERS)/.installed: $(STAMP) benchmarks/peers.txt
+	"$(PYTHON)" -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet -r benchmarks/peers.txt -c requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet --no-deps torchattacks==3.5.1 foolbox==3.3.4 \
+		eagerpy==0.30.0 adversarial-robustness-toolbox==1.20.1
+	$(PEERS)/bin/python -m pip install --quiet -e . -c requirements.txt
+	@touch $@
+
+bench: $(PEERS)/.installed  ## ours side by side with the libraries that people use
 	$(BIN)/python -m benchmarks
 
 colab-test: $(STAMP)  ## run every notebook from an empty folder under Colab's versions: COLAB=list.txt
@@ -60,4 +69,4 @@ configure: $(STAMP)  ## set the repository everywhere: REPO=https://github.com/o
 	$(BIN)/python book/tools/configure.py "$(REPO)" "$(BRANCH)"
 
 clean:  ## remove the built book, its cache and the environments
-	rm -rf _build $(VENV) .venv-colab build *.egg-info .pytest_cache .ruff_cache .hypothesis
+	rm -rf _build $(VENV) $(PEERS) .venv-colab build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -23,10 +23,15 @@ import numpy as np
 from ntk_course import _neural_tangents, empirical, kernels, networks
 
 RESULTS = Path(__file__).parent / "results"
+PEERS = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
 
 
 class Row(NamedTuple):
-    """One comparison: seconds of both, their ratio, what was asked for, and the largest error."""
+    """One comparison: seconds of both, their ratio, what was asked for, and how results differ.
+
+    For kernels that is the largest relative error, for KIP that of the last loss, for attacks our
+    robust accuracy above the lowest of the peers' (negative: our attack is the strongest).
+    """
 
     name: str
     ours_s: float
@@ -34,6 +39,7 @@ class Row(NamedTuple):
     ratio: float
     wanted: float
     relative_difference: float
+    detail: dict | None = None
 
 
 def race(name, ours, theirs, wanted, repeats=(5, 3)):
@@ -123,11 +129,12 @@ def gram_memory(n=20_000):
     return float(run.stdout)
 
 
-def kip_rows():
-    """`benchmarks.kip` in a fresh process, because it needs float64."""
-    command = [sys.executable, "-m", "benchmarks.kip"]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    return [Row(**row) for row in json.loads(run.stdout)]
+def rows_of(module, python=sys.executable):
+    """The rows of a module that runs in a fresh process, and perhaps in another environment."""
+    run = subprocess.run([python, "-m", f"benchmarks.{module}"], capture_output=True, text=True)
+    if run.returncode:
+        sys.exit(f"benchmarks.{module} failed:\n{run.stderr[-2000:]}")
+    return [Row(**row) for row in json.loads(run.stdout.splitlines()[-1])]
 
 
 def main():
@@ -142,7 +149,11 @@ def main():
         (fully_connected_gram, stax), (convolutional_gram, stax), (empirical_gram, nt),
     ):  # fmt: skip
         rows.append(measure(library, rng))
-    rows += kip_rows()
+    rows += rows_of("kip")  # needs float64
+    if PEERS.exists():
+        rows += rows_of("robustness", str(PEERS))
+    else:
+        print(f"no PGD rows: {PEERS} does not exist; `make bench` makes it")
     for row in rows:
         verdict = "" if row.ratio >= row.wanted else "  LOSES"
         print(

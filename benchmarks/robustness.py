@@ -1,10 +1,10 @@
 """Rows for PGD: ours beside torchattacks, foolbox and ART on the same weights and images.
 
 Two classifiers are trained on MNIST here, in JAX, and copied into PyTorch: an MLP and a small
-convolutional network. Each library attacks 500 images with 40 steps of its own PGD (l_inf,
-epsilon 0.3, step 0.01, random start, cross-entropy), on CPU, in turns in one process, after a
-warm-up. Seconds are compared with torchattacks; robust accuracies with all three. Printed as JSON;
-the environment is that of `peers.txt`.
+convolutional network. Each library attacks 500 images with 40 steps of its own PGD (l_inf, step
+0.01, random start, cross-entropy), on CPU, in turns in one process, after a warm-up. Seconds, at
+epsilon 0.3, are compared with torchattacks; robust accuracies, at 0.05 and 0.3, with all three.
+Printed as JSON; the environment is that of `peers.txt`.
 """
 
 import gzip
@@ -12,6 +12,7 @@ import json
 import os
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("NTK_COURSE_STATIC", "1")
@@ -24,7 +25,7 @@ import torch
 
 from ntk_course import attacks, data
 
-EPSILON, STEP, STEPS, IMAGES = 0.3, 0.01, 40, 500
+EPSILONS, STEP, STEPS, IMAGES = (0.05, 0.3), 0.01, 40, 500
 FILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
 
 
@@ -53,7 +54,10 @@ def convolve(layer, x):
 
 
 def mlp(params, x):
-    return dense(params[1], jax.nn.relu(dense(params[0], x.reshape(len(x), -1))))
+    x = x.reshape(len(x), -1)
+    for layer in params[:-1]:
+        x = jax.nn.relu(dense(layer, x))
+    return dense(params[-1], x)
 
 
 def conv_net(params, x):
@@ -63,12 +67,12 @@ def conv_net(params, x):
 
 
 NETWORKS = {
-    "MLP": (mlp, [(784, 256), (256, 10)]),
+    "MLP": (mlp, [(784, 128), (128, 128), (128, 10)]),
     "conv net": (conv_net, [(3, 3, 1, 16), (3, 3, 16, 32), (7 * 7 * 32, 10)]),
 }
 
 
-def trained(apply_fn, shapes, x, y, epochs=3, batch_size=100):
+def trained(apply_fn, shapes, x, y, epochs=10, batch_size=100):
     """Parameters after a few epochs of Adam."""
     keys = jax.random.split(jax.random.key(0), len(shapes))
     params = [
@@ -112,7 +116,7 @@ def in_torch(name, params):
     return torch.nn.Sequential(*layers).eval()
 
 
-def peers(model, x, y):
+def peers(model, x, y, epsilon):
     """name -> a function of no arguments that returns adversarial images (n, 1, 28, 28)."""
     import foolbox
     import torchattacks
@@ -120,7 +124,7 @@ def peers(model, x, y):
     from art.estimators.classification import PyTorchClassifier
 
     images, labels = torch.tensor(np.moveaxis(x, 3, 1).copy()), torch.tensor(y)
-    theirs = torchattacks.PGD(model, eps=EPSILON, alpha=STEP, steps=STEPS, random_start=True)
+    theirs = torchattacks.PGD(model, eps=epsilon, alpha=STEP, steps=STEPS, random_start=True)
     fool = foolbox.attacks.LinfPGD(abs_stepsize=STEP, steps=STEPS, random_start=True)
     fool_model = foolbox.PyTorchModel(model, bounds=(0, 1))
     loss = torch.nn.CrossEntropyLoss()
@@ -129,12 +133,12 @@ def peers(model, x, y):
         model, loss, shape, 10, clip_values=(0, 1), device_type="cpu"
     )  # fmt: skip
     art = ProjectedGradientDescentPyTorch(
-        classifier, eps=EPSILON, eps_step=STEP, max_iter=STEPS, num_random_init=1,
+        classifier, eps=epsilon, eps_step=STEP, max_iter=STEPS, num_random_init=1,
         batch_size=IMAGES, verbose=False,
     )  # fmt: skip
     return {
         "torchattacks": lambda: theirs(images, labels).numpy(),
-        "foolbox": lambda: fool(fool_model, images, labels, epsilons=EPSILON)[1].numpy(),
+        "foolbox": lambda: fool(fool_model, images, labels, epsilons=epsilon)[1].numpy(),
         "ART": lambda: art.generate(images.numpy(), labels.numpy()),
     }
 
@@ -152,22 +156,26 @@ def measure(name, repeats=7):
     assert gap < 1e-3 * np.abs(fx).max(), f"the two networks differ by {gap}"
 
     one_hot, key = jnp.asarray(data.one_hot(y, 10)), jax.random.key(1)
-    options = {"epsilon": EPSILON, "step_size": STEP, "num_steps": STEPS}
 
-    def ours():
+    def ours(epsilon):
+        options = {"epsilon": epsilon, "step_size": STEP, "num_steps": STEPS}
         return jax.block_until_ready(attacks.pgd(key, predict_fn, images, one_hot, **options))
 
-    def robust(moved):
+    def robust(moved, epsilon):
         moved = np.asarray(moved)
-        assert np.abs(moved - x).max() <= EPSILON + 1e-6
+        assert np.abs(moved - x).max() <= epsilon + 1e-6
         return float(np.mean(np.asarray(predict_fn(jnp.asarray(moved))).argmax(1) == y))
 
-    rivals = peers(model, x, y)
-    accuracy = {"clean": float(np.mean(fx.argmax(1) == y)), "ours": robust(ours())}
-    accuracy |= {who: robust(np.moveaxis(run(), 1, 3)) for who, run in rivals.items()}
+    accuracy = {"clean": float(np.mean(fx.argmax(1) == y))}
+    for epsilon in EPSILONS:
+        rivals = peers(model, x, y, epsilon)
+        found = {"ours": robust(ours(epsilon), epsilon)}
+        found |= {w: robust(np.moveaxis(run(), 1, 3), epsilon) for w, run in rivals.items()}
+        accuracy[f"epsilon {epsilon}"] = found
+    behind = max(v["ours"] - min(v[who] for who in rivals) for v in list(accuracy.values())[1:])
     seconds = {"ours": [], **{who: [] for who in rivals}}
     for _ in range(repeats):
-        for who, run in {"ours": ours, **rivals}.items():
+        for who, run in {"ours": partial(ours, EPSILONS[-1]), **rivals}.items():
             begin = time.perf_counter()
             run()
             seconds[who].append(time.perf_counter() - begin)
@@ -179,7 +187,7 @@ def measure(name, repeats=7):
         "theirs_s": other,
         "ratio": other / mine,
         "wanted": {"MLP": 1.8, "conv net": 1.0}[name],
-        "relative_difference": accuracy["ours"] - min(accuracy[who] for who in rivals),
+        "relative_difference": behind,
         "detail": {"seconds": medians, "robust accuracy": accuracy},
     }
 
