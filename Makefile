@@ -30,6 +30,7 @@ $(STAMP): requirements.txt pyproject.toml
 	@touch $(STAMP)
 
 book: $(STAMP)  ## execute the lectures and build the HTML (no network but the package index)
+	$(BIN)/python book/tools/equations.py
 	$(BIN)/python book/tools/lectures.py execute
 	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml -q -W -n --keep-going
 	@$(BIN)/python book/tools/lectures.py page
