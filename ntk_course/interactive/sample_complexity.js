@@ -34,6 +34,7 @@
 
       this.time = this.timeline({ label: "*d*", min: 0, max: d.length - 1, step: 1, value: d.length >> 1, log: false,
         seconds: 1.2 * d.length, text: (i) => `d = ${d[Math.round(i)]}` });
+      this.row();
       this.scaled = this.checkbox({ label: "*n*/*d*² on the axis", checked: false });
     }
 
