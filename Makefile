@@ -14,7 +14,7 @@ HTML := _build/html
 CODE := ntk_course tests benchmarks book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test notebooks serve lint bench colab-test configure clean
+.PHONY: help book test notebooks serve lint bench colab-test configure new-chapter counts pdf clean
 
 help:  ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -68,6 +68,15 @@ colab-test: $(STAMP)  ## run every notebook from an empty folder under Colab's v
 
 configure: $(STAMP)  ## set the repository everywhere: REPO=https://github.com/owner/name [BRANCH=main]
 	$(BIN)/python book/tools/configure.py "$(REPO)" "$(BRANCH)"
+
+new-chapter: $(STAMP)  ## write the skeleton of a chapter: NAME=17_my_topic
+	$(BIN)/python book/tools/new_chapter.py "$(NAME)"
+
+counts: $(STAMP)  ## count chapters, exercises, equations, references, figures that move
+	$(BIN)/python book/tools/counts.py
+
+pdf: book  ## print every page as a PDF (needs Chromium)
+	$(BIN)/python book/tools/pdf.py
 
 clean:  ## remove the built book, its cache and the environments
 	rm -rf _build $(VENV) $(PEERS) .venv-colab build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -20,8 +20,8 @@ HEAD = """\
 # Equations
 
 Every numbered equation of the lecture notes, and the one loss that has no number: where the course
-derives it, which functions compute it, and which tests verify them. The page is written by a program
-that fails if one of them is gone.
+derives it, which functions compute it, and which tests verify them. A program writes the page, and
+fails if one of them is gone.
 
 | equation | what it is | chapter | computed by | verified by |
 |---|---|---|---|---|

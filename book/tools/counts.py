@@ -1,0 +1,27 @@
+"""Prints what the course has: chapters, exercises, equations traced, references, moving figures."""
+
+import re
+
+import yaml
+from equations import LAST, TABLE, rows
+from export import ROOT
+
+
+def counts() -> dict[str, int]:
+    """Name -> number, counted in the sources."""
+    sources = sorted((ROOT / "lectures").glob("[0-9][0-9]_*.md"))
+    texts = [path.read_text("utf8") for path in sources]
+    figures = re.compile(r"^interactive\.(?!Curves|PlaneRun|Run|Variant)\w+\(", re.M)
+    bib = (ROOT / "book" / "references.bib").read_text("utf8")
+    return {
+        "chapters": sum(int(path.name[:2]) < 90 for path in sources),
+        "exercises": sum(len(re.findall(r"^:+\{exercise\}", text, re.M)) for text in texts),
+        f"equations traced, of {LAST + 1}": len(rows(yaml.safe_load(TABLE.read_text("utf8")))),
+        "references": len(re.findall(r"^@\w+\{", bib, re.M)),
+        "figures that move": sum(len(figures.findall(text)) for text in texts),
+    }
+
+
+if __name__ == "__main__":
+    for name, number in counts().items():
+        print(f"  {number:4}  {name}")
