@@ -14,7 +14,7 @@ HTML := _build/html
 CODE := ntk_course tests benchmarks book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test notebooks serve lint bench colab-test configure new-chapter counts pdf clean
+.PHONY: help book test notebooks solutions serve lint bench colab-test configure new-chapter counts pdf clean
 
 help:  ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ book: $(STAMP)  ## execute the lectures and build the HTML (no network but the p
 notebooks: $(STAMP)  ## write lectures/*.ipynb from the lectures/*.md, executed (ONLY="04 05": these)
 	$(BIN)/python book/tools/lectures.py execute $(ONLY)
 	$(BIN)/python book/tools/lectures.py export $(ONLY)
+
+solutions: book  ## write the instructor's notebooks, exercises solved, into _build/solutions
+	$(BIN)/python book/tools/lectures.py solutions
 
 lint: $(STAMP)  ## ruff, rules and format
 	$(BIN)/ruff check $(CODE)

@@ -19,7 +19,7 @@ PAGES = sorted(
 MOVING = [
     page
     for page in PAGES
-    if (HTML / page).exists() and "course-figure" in (HTML / page).read_text("utf8")
+    if (HTML / page).exists() and 'class="course-figure"' in (HTML / page).read_text("utf8")
 ]
 DRAWINGS = "svg:not([aria-hidden=true], [aria-hidden=true] *, button *, svg *)"
 SERIOUS = {"serious", "critical"}

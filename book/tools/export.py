@@ -4,6 +4,8 @@ Two passes over all lectures: the first collects every label with its number, th
 text. A directive or role that is not listed here is an error that names file and line.
 """
 
+import ast
+import itertools
 import re
 import sys
 from pathlib import Path
@@ -55,8 +57,9 @@ class Target(NamedTuple):
 class Exporter:
     """Rewrites one lecture; `targets` is shared by all, and filled while `collecting`."""
 
-    def __init__(self, path: Path, targets: dict, bibliography: Bibliography, collecting=False):
-        self.path, self.docname = path, path.stem
+    def __init__(self, path: Path, targets: dict, bibliography: Bibliography, collecting=False,
+                 solutions=False):  # fmt: skip
+        self.path, self.docname, self.solutions = path, path.stem, solutions
         self.targets, self.bibliography, self.collecting = targets, bibliography, collecting
         self.numbers = Numbers(chapter_of(path.stem) or "0")
         self.cited: list[str] = []
@@ -175,9 +178,14 @@ class Exporter:
             head = f"Solution to {self.refer(argument, link=False)}"
             if label:
                 self.note(label, head)
+            text = self.blocks(
+                body, line
+            )  # the student's notebook leaves it out, the book folds it
+            if not self.solutions:
+                return ""
             if name == "solution":
-                return _details(head, self.blocks(body, line))
-            return f"\n**{head}.**\n\n{self.blocks(body, line)}\n"
+                return _details(head, text)
+            return f"\n**{head}.**\n\n{text}\n"
         if name in ("exercise-end", "solution-end"):
             return ""
         if name == "dropdown" or "dropdown" in options.get("class", ""):
@@ -329,6 +337,8 @@ class Exporter:
                 blank = next(i for i, text in enumerate(raw) if text.strip())
                 self.line = start + blank + 1
                 cell.source = self.blocks(cell.source.split("\n"), start + blank + 1)
+            elif is_exercise(cell) and not self.solutions:
+                cell.source = stub(cell.source)
             cell.id = f"cell-{number:03d}"
         notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
         if self.cited:
@@ -352,12 +362,39 @@ def read_lecture(path: Path) -> nbformat.NotebookNode:
     )
 
 
-def export(paths: list[Path], bibliography: Path, only: list[Path] | None = None):
-    """Rewrite the lectures (or `only` these), with references to all; path -> notebook."""
+def is_exercise(cell: nbformat.NotebookNode) -> bool:
+    """Whether a code cell is the solution of an exercise."""
+    return "exercise" in cell.metadata.get("tags", [])
+
+
+def checked(source: str) -> tuple[str, str]:
+    """The name of the exercise that a solution solves, and the variable that holds its answer."""
+    last = ast.parse(source).body[-1]
+    call = last.value if isinstance(last, ast.Expr) else None
+    if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "check"
+            and len(call.args) == 2 and isinstance(call.args[1], ast.Name)):  # fmt: skip
+        raise ExportError('a solution must end with check("name", variable)')
+    return ast.literal_eval(call.args[0]), call.args[1].id
+
+
+def stub(source: str) -> str:
+    """What the student gets: the comments at the top, an open answer, and the check."""
+    name, variable = checked(source)
+    lines = source.splitlines()
+    head = list(itertools.takewhile(lambda line: line.startswith("#"), lines))
+    return "\n".join([*head, f"{variable} = ...  # your answer", f'check("{name}", {variable})'])
+
+
+def export(paths: list[Path], bibliography: Path, only: list[Path] | None = None, solutions=False):
+    """Rewrite the lectures (or `only` these), with references to all; path -> notebook.
+
+    With `solutions` they are the instructor's: exercises are solved, and solutions explained.
+    """
     works, targets = Bibliography(bibliography), {}
     for path in paths:
         Exporter(path, targets, works, collecting=True).notebook()
-    return {path: Exporter(path, targets, works).notebook() for path in only or paths}
+    chosen = only or paths
+    return {p: Exporter(p, targets, works, solutions=solutions).notebook() for p in chosen}
 
 
 def _options(body: list[str]) -> tuple[dict[str, str], int]:

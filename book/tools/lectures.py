@@ -2,6 +2,7 @@
 
 python book/tools/lectures.py execute   # fill the cache that the book is built from
 python book/tools/lectures.py export    # write lectures/*.ipynb from the cache
+python book/tools/lectures.py solutions # write the instructor's _build/solutions/*.ipynb
 python book/tools/lectures.py page      # print the page to open
 
 `execute` and `export` take the numbers of the lectures that they are for; without any, all.
@@ -16,14 +17,17 @@ import time
 from pathlib import Path
 
 import nbformat
-from export import ROOT, ExportError, export, read_lecture
+from export import ROOT, ExportError, checked, export, is_exercise, read_lecture
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError
 
+from ntk_course import checking
+
 LECTURES = ROOT / "lectures"
 CACHE = ROOT / "_build" / ".jupyter_cache"
+SOLUTIONS = ROOT / "_build" / "solutions"
 DOCTREES = ROOT / "_build" / ".doctrees"
 FINGERPRINT = ROOT / "_build" / "package.sha256"
 BIBLIOGRAPHY = ROOT / "book" / "references.bib"
@@ -39,7 +43,9 @@ def sources() -> list[Path]:
 def package_fingerprint() -> str:
     """A hash of all that a lecture's outputs depend on beside its own cells."""
     digest = hashlib.sha256(sys.version.encode())
-    files = [p for p in (ROOT / "ntk_course").rglob("*") if p.suffix in {".py", ".js", ".css"}]
+    files = [
+        p for p in (ROOT / "ntk_course").rglob("*") if p.suffix in {".py", ".js", ".css", ".toml"}
+    ]
     for path in [ROOT / "requirements.txt", *sorted(files)]:
         digest.update(str(path.relative_to(ROOT)).encode())
         digest.update(path.read_bytes())
@@ -73,6 +79,11 @@ def run_lecture(path: Path, notebook) -> str | None:
         except (CellExecutionError, CellTimeoutError) as error:
             number = sum(c.get("execution_count") is not None for c in notebook.cells)
             return f"{path.name}, code cell {number}:\n{error}"
+    for cell in filter(is_exercise, notebook.cells):
+        said = "".join(output.get("text", "") for output in cell.outputs)
+        if "Right." not in said:
+            name, _ = checked(cell.source)
+            return f"{path.name}: the solution of exercise {name!r} does not pass: {said}"
     return None
 
 
@@ -138,7 +149,26 @@ def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
         if cell.cell_type == "code":
             run = next(done)
             cell.execution_count, cell.outputs = run.execution_count, run.outputs
+            if cell.source != run.source:  # a stub
+                hint = checking.grade(checked(cell.source)[0], ...).message
+                cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=hint + "\n")]
     return notebook
+
+
+def write(path: Path, notebook, cache, target: Path) -> None:
+    """Write one notebook with its outputs."""
+    text = nbformat.writes(executed(path, notebook, cache), indent=1, sort_keys=True)
+    target.write_text(text.rstrip("\n") + "\n", encoding="utf8")
+    print(f"  {target.relative_to(ROOT)}")
+
+
+def write_solutions(numbers: list[str]) -> int:
+    """Write the notebooks with solved exercises and explained solutions."""
+    cache = get_cache(str(CACHE))
+    SOLUTIONS.mkdir(parents=True, exist_ok=True)
+    for path, notebook in export(sources(), BIBLIOGRAPHY, chosen(numbers), solutions=True).items():
+        write(path, notebook, cache, SOLUTIONS / f"{path.stem}.ipynb")
+    return 0
 
 
 def write_notebooks(numbers: list[str]) -> int:
@@ -146,10 +176,7 @@ def write_notebooks(numbers: list[str]) -> int:
     cache = get_cache(str(CACHE))
     notebooks = export(sources(), BIBLIOGRAPHY, chosen(numbers))
     for path, notebook in notebooks.items():
-        target = path.with_suffix(".ipynb")
-        text = nbformat.writes(executed(path, notebook, cache), indent=1, sort_keys=True)
-        target.write_text(text.rstrip("\n") + "\n", encoding="utf8")
-        print(f"  {target.relative_to(ROOT)}")
+        write(path, notebook, cache, path.with_suffix(".ipynb"))
     for stale in set(LECTURES.glob("*.ipynb")) - {path.with_suffix(".ipynb") for path in sources()}:
         stale.unlink()
     return 0
@@ -164,7 +191,8 @@ def print_page(_numbers: list[str]) -> int:
 
 def main(arguments: list[str]) -> int:
     """Run one command."""
-    commands = {"execute": execute, "export": write_notebooks, "page": print_page}
+    commands = {"execute": execute, "export": write_notebooks, "solutions": write_solutions}
+    commands["page"] = print_page
     if not arguments or arguments[0] not in commands:
         sys.exit(__doc__)
     try:

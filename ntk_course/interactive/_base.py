@@ -40,23 +40,25 @@ class Figure:
     """A figure that moves, shown by a notebook and kept alive in a static page.
 
     Fields: element, the custom element's name after "ntk-" and (with underscores) its script's
-    name; title, in words; spec, the numbers as `compact` made them.
+    name; title, in words; spec, the numbers as `compact` made them; kind, "figure" or "quiz".
     """
 
     element: str
     title: str
     spec: str
+    kind: str = "figure"
 
     def __repr__(self) -> str:
-        return f"<{self.title}: figure that moves>"
+        what = "figure that moves" if self.kind == "figure" else "questions to answer"
+        return f"<{self.title}: {what}>"
 
     def _repr_html_(self) -> str:
         names = ("charts", "base", self.element.replace("-", "_"))
         script = "\n".join(_asset(f"{name}.js") for name in names)
-        note = "This figure moves where scripts run: in the book, in Jupyter, in Colab."
+        note = "This is alive where scripts run: in the book, in Jupyter, in Colab."
         return (
             f"<style>{_style()}</style>\n"
-            f'<ntk-{self.element} class="course-figure" data-spec="{html.escape(self.spec)}">'
+            f'<ntk-{self.element} class="course-{self.kind}" data-spec="{html.escape(self.spec)}">'
             f"<p>{note}</p></ntk-{self.element}>\n<script>\n{script}</script>"
         )
 
@@ -109,4 +111,4 @@ def _asset(name: str) -> str:
 @cache
 def _style() -> str:
     colours = " ".join(f"--ntk-{name}: {value};" for name, value in PALETTE.items())
-    return f".course-figure {{ {colours} }}\n{_asset('base.css')}"
+    return f":is(.course-figure, .course-quiz) {{ {colours} }}\n{_asset('base.css')}"
