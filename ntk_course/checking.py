@@ -39,7 +39,7 @@ def questions(chapter: str) -> Mapping[str, Any]:
 
 
 @cache
-def keys() -> Mapping[str, Mapping[str, Any]]:
+def exercises() -> Mapping[str, Mapping[str, Any]]:
     """The keys of all exercises, by name: a `value` or `low` and `high`, `hints`, `traps`."""
     folder = files("ntk_course") / "questions"
     chapters = sorted(path.name[:2] for path in folder.iterdir() if path.name.endswith(".toml"))
@@ -61,8 +61,8 @@ def grade(name: str, answer: object, *, tries: int = 0) -> Grade:
     Raises:
         ValueError: if there is no such exercise.
     """
-    _checks.one_of("name", name, tuple(keys()))
-    key = keys()[name]
+    _checks.one_of("name", name, tuple(exercises()))
+    key = exercises()[name]
     hint = key["hints"][min(tries, len(key["hints"]) - 1)]
     if answer is None or answer is ...:
         return Grade(False, f"Not answered yet. Hint: {hint}")
@@ -70,13 +70,13 @@ def grade(name: str, answer: object, *, tries: int = 0) -> Grade:
         if _same(trap["value"], answer, key):
             return Grade(False, f"Not quite. {trap['say']}")
     if "low" in key:
-        passed = _is_numbers(answer) and bool(np.all(key["low"] <= np.asarray(answer, float)))
-        passed = passed and bool(np.all(np.asarray(answer, float) <= key["high"]))
+        number = np.asarray(answer, float) if _is_numbers(answer) else np.array(np.nan)
+        passed = number.ndim == 0 and bool(key["low"] <= number <= key["high"])
     else:
         passed = _same(key["value"], answer, key)
-    return Grade(True, f"Right. {key.get('right', '')}".strip()) if passed else Grade(
-        False, f"Not yet. Hint: {hint}"
-    )  # fmt: skip
+    if passed:
+        return Grade(True, f"Right. {key.get('right', '')}".strip())
+    return Grade(False, f"Not yet. Hint: {hint}")
 
 
 def check(name: str, answer: object) -> None:

@@ -1,4 +1,4 @@
-"""Exercises and quizzes: solutions pass, stubs and wrong answers fail, every option is explained."""
+"""Exercises and quizzes: solutions pass, stubs and wrong answers fail, options are explained."""
 
 import re
 import sys
@@ -44,7 +44,7 @@ def test_chapter__stubs_hide_the_solution_and_fail(path):
         exec(left.replace("check(", "found = check(", 1), namespace)
         assert not namespace["found"].passed
         assert namespace["found"].message.startswith("Not answered yet. Hint: ")
-        assert name in checking.keys()
+        assert name in checking.exercises()
 
 
 @pytest.mark.book
@@ -61,9 +61,9 @@ def test_chapter__solutions_pass_in_the_book(path):
         assert "Right." in cell.select_one(".cell_output").get_text()
 
 
-@pytest.mark.parametrize("name", sorted(checking.keys()))
+@pytest.mark.parametrize("name", sorted(checking.exercises()))
 def test_key__right_passes_wrong_fails_and_traps_are_told(name):
-    key = checking.keys()[name]
+    key = checking.exercises()[name]
     assert key["hints"]
     if "low" in key:
         right, wrong = (key["low"] + key["high"]) / 2, key["high"] + abs(key["high"]) + 1
@@ -88,14 +88,14 @@ def test_grade__words_in_any_order_and_case_and_more_hints_with_more_tries():
     names = ["Minibatches", "momentum", " L2 penalty"]
     assert checking.grade("who", names).passed
     assert checking.grade("who", set(names)).passed
-    hints = checking.keys()["who"]["hints"]
+    hints = checking.exercises()["who"]["hints"]
     for tries in range(5):
         assert hints[min(tries, len(hints) - 1)] in checking.grade("who", "x", tries=tries).message
 
 
 def test_check__prints_and_opens_the_next_hint(capsys):
     checking._tries.clear()
-    hints = checking.keys()["how-many"]["hints"]
+    hints = checking.exercises()["how-many"]["hints"]
     for answer in (..., 1.0, 2.0, 780.0):
         checking.check("how-many", answer)
     said = capsys.readouterr().out.splitlines()
