@@ -244,6 +244,30 @@ CASES = {
     "tasks.coupon_coverage": [
         (lambda: tasks.coupon_coverage(4, 1.5), "`draws` must be an integer >= 1")
     ],
+    "tasks.gaussian_model": [
+        (lambda: tasks.gaussian_model(jax.random.key(0), 0, Y, 1.0), "`n` must be an integer >= 1"),
+        (lambda: tasks.gaussian_model(jax.random.key(0), 2, EYE, 1.0), "`theta` must have 1 axes"),
+        (lambda: tasks.gaussian_model(jax.random.key(0), 2, Y, 0), "`sigma` must be a finite"),
+    ],
+    "tasks.gaussian_error": [
+        (lambda: tasks.gaussian_error(X, Y, 1.0), r"`w` must have shape \(4, 4\)"),
+        (lambda: tasks.gaussian_error(0 * Y, Y, 1.0), "`w` must have no row of zeros"),
+        (lambda: tasks.gaussian_error(Y, Y, 1.0, epsilon=-1), "`epsilon` must be a finite"),
+    ],
+    "tasks.averaged_error": [
+        (lambda: tasks.averaged_error(0, 10, 1.0), "`n` must be a finite number > 0"),
+        (lambda: tasks.averaged_error(1, 0, 1.0), "`d` must be an integer >= 1"),
+        (lambda: tasks.averaged_error(1, 10, 0.0), "`sigma` must be a finite number > 0"),
+    ],
+    "tasks.tradeoff_model": [
+        (lambda: tasks.tradeoff_model(jax.random.key(0), 2, 3, eta=-1), "`eta` must be a finite"),
+        (lambda: tasks.tradeoff_model(jax.random.key(0), 2, 3, eta=1, p=1), "`p` must lie in"),
+    ],
+    "tasks.tradeoff_accuracy": [
+        (lambda: tasks.tradeoff_accuracy(0, 0, 3, eta=1), "`b` must not be 0 where `a` is"),
+        (lambda: tasks.tradeoff_accuracy(1, 1, 3, eta=1, p=0.2), "`p` must lie in"),
+        (lambda: tasks.tradeoff_accuracy(jnp.nan, 1, 3, eta=1), "`a` must be finite"),
+    ],
     "attacks.cross_entropy": [],
     "attacks.margin": [],
     "attacks.square": [],
