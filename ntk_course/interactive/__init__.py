@@ -12,6 +12,7 @@ from ntk_course.interactive._linearized_dynamics import Run, linearized_dynamics
 from ntk_course.interactive._robust_error import robust_error
 from ntk_course.interactive._sample_complexity import Curves, sample_complexity
 from ntk_course.interactive._spectral_bias import Variant, spectral_bias
+from ntk_course.interactive._tradeoff import tradeoff
 
 __all__ = [
     "PALETTE",
@@ -30,4 +31,5 @@ __all__ = [
     "robust_error",
     "sample_complexity",
     "spectral_bias",
+    "tradeoff",
 ]
