@@ -9,6 +9,7 @@ from ntk_course.interactive._filter_bank import filter_bank
 from ntk_course.interactive._kip_images import kip_images
 from ntk_course.interactive._kip_plane import PlaneRun, kip_plane
 from ntk_course.interactive._linearized_dynamics import Run, linearized_dynamics, record_run
+from ntk_course.interactive._ntk_features import FeatureCloud, ntk_features
 from ntk_course.interactive._robust_error import robust_error
 from ntk_course.interactive._sample_complexity import Curves, sample_complexity
 from ntk_course.interactive._spectral_bias import Variant, spectral_bias
@@ -17,6 +18,7 @@ from ntk_course.interactive._tradeoff import tradeoff
 __all__ = [
     "PALETTE",
     "Curves",
+    "FeatureCloud",
     "Figure",
     "PlaneRun",
     "Run",
@@ -27,6 +29,7 @@ __all__ = [
     "kip_images",
     "kip_plane",
     "linearized_dynamics",
+    "ntk_features",
     "record_run",
     "robust_error",
     "sample_complexity",
