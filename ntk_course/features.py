@@ -177,11 +177,11 @@ def ntk_features(
     return NtkFeatures(eigenvalues, v * (inverse * share)[None, :], jnp.abs(share) / len(y) ** 0.5)
 
 
-def _normalized(feature_fn: Callable, shift: Array, scale: Array, x: Array) -> Array:
+def _normalized(feature_fn: Callable, shift: Array, scale: Array, x: Numbers) -> Array:
     return (feature_fn(x) - shift) / scale
 
 
-def _two_outputs(feature_fn: Callable, x: Array) -> Array:
+def _two_outputs(feature_fn: Callable, x: Numbers) -> Array:
     fx = feature_fn(x)
     return jnp.stack([-fx, fx], 1) / 2
 

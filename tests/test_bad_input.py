@@ -13,6 +13,7 @@ from ntk_course import (
     distillation,
     dynamics,
     empirical,
+    features,
     kernels,
     networks,
     regression,
@@ -51,6 +52,15 @@ def first(x):
 def pgd(**changed):
     options = {"x": UNIT, "y": COLUMN, "epsilon": 0.1, "step_size": 0.1, "num_steps": 1} | changed
     return attacks.pgd(jax.random.key(0), first, **options)
+
+
+def column(x):
+    return x[:, 0]
+
+
+def worst(**changed):
+    options = {"x": UNIT, "y": Y, "epsilon": 0.1} | changed
+    return features.worst_points(jax.random.key(0), column, **options)
 
 
 def one_step(**changed):
@@ -294,6 +304,36 @@ CASES = {
         (lambda: attacks.evaluate(first, UNIT, COLUMN, {}), "`attacks` must name at least one"),
         (lambda: attacks.evaluate(first, UNIT, COLUMN[:2], {"a": 1}), "`y` must have shape"),
     ],
+    "features.normalize": [
+        (lambda: features.normalize(None, X), "`feature_fn` must be a function"),
+        (
+            lambda: features.normalize(lambda x: x, X),
+            r"`feature_fn` must return one number a point",
+        ),
+        (lambda: features.normalize(lambda x: 0 * x[:, 0], X), "`feature_fn` must vary over"),
+    ],
+    "features.usefulness": [
+        (lambda: features.usefulness(column, X, 2 * Y), r"`y` must be a vector of \+-1"),
+        (lambda: features.usefulness(column, X, Y[:2]), "`y` must have 4 rows"),
+        (lambda: features.usefulness(column, NAN, Y), "`x` must be finite"),
+    ],
+    "features.worst_points": [
+        (lambda: worst(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: worst(epsilon=-1), "`epsilon` must be a finite number >= 0"),
+        (lambda: worst(norm="l1"), "`norm` must be one of 'linf', 'l2'"),
+        (lambda: worst(x=2 * X), r"`x` must lie within bounds"),
+    ],
+    "features.robust_usefulness": [
+        (
+            lambda: features.robust_usefulness(jax.random.key(0), column, UNIT, COLUMN, epsilon=0),
+            r"`y` must be a vector of \+-1",
+        ),
+    ],
+    "features.ntk_features": [
+        (lambda: features.ntk_features(X, Y), "`k_train_train` must have shape"),
+        (lambda: features.ntk_features(-EYE, Y), "`k_train_train` must be positive semi-definite"),
+        (lambda: features.ntk_features(EYE, Y / 2), r"`y_train` must be a vector of \+-1"),
+    ],
     "data.load": [
         (lambda: data.load("imagenet"), "`name` must be one of 'digits', 'mnist', 'cifar10'"),
         (lambda: data.load(n_train=5000), "`n_train` must be at most 1297"),
@@ -363,6 +403,7 @@ MODULES = (
     distillation,
     dynamics,
     empirical,
+    features,
     kernels,
     networks,
     regression,

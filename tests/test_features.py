@@ -123,7 +123,6 @@ def test_ntk_features__early_ones_are_robust_on_cifar_and_late_ones_are_not(rng,
     assert clean > 0.7
     assert robust < 0.1
     table = {i: accuracies(parts.alphas[:, i]) for i in (0, 1, 4, 24, 374)}
-    print(clean, robust, table)
     assert min(table[i][1] for i in (0, 4)) > 0.2
     assert max(table[i][1] for i in (24, 374)) < 0.15
     index = [0, 1, 2, 4, 9, 24, 99, 374]
