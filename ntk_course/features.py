@@ -164,8 +164,8 @@ def ntk_features(
     Raises:
         ValueError: if shapes do not match, a label is not +-1, or the matrix is no Gram matrix.
     Example:
-        >>> ntk_features(jnp.diag(jnp.array([2.0, 1.0])), jnp.array([1.0, -1.0])).alphas.tolist()
-        [[0.5, 0.0], [0.0, -1.0]]
+        >>> ntk_features(jnp.diag(jnp.array([2.0, 1.0])), jnp.ones(2)).alphas.tolist()
+        [[0.5, 0.0], [0.0, 1.0]]
 
     References:
         Tsilivis and Kempe (2022). Lecture notes, section 3.3, eqs 35-36.
