@@ -375,12 +375,12 @@ def tradeoff_model(
 
 
 def tradeoff_accuracy(
-    a: float | Numbers, b: float | Numbers, d: int, *, eta: float, p=0.9, epsilon: float = 0.0
-) -> Float[np.ndarray, "*m"]:
+    a: float | Numbers, b: float | Numbers, d: int, *,
+    eta: float, p: float = 0.9, epsilon: float = 0.0,
+) -> Float[np.ndarray, "*m"]:  # fmt: skip
     """The accuracy of sign(a x_0 + b (x_1 + ... + x_d)) under the best l_inf attack.
 
-    Math: p Phi((a + r) / s) + (1 - p) Phi((r - a) / s), s = |b| sqrt d, and r = b d eta minus the
-    attack's epsilon (|a| + |b| d). Tails keep their relative accuracy.
+    Math: p Phi((a+r)/s) + (1-p) Phi((r-a)/s), s = |b| sqrt d, r = b d eta - epsilon (|a| + |b| d).
 
     Args:
         a: weight of the strong feature, a number or an array.
@@ -390,7 +390,7 @@ def tradeoff_accuracy(
         p: between 1/2 and 1.
         epsilon: radius >= 0.
     Returns:
-        Accuracies, float64; a margin of exactly 0 counts as an error.
+        Accuracies, float64, exact in the tails, too; a margin of exactly 0 counts as an error.
     References:
         Tsipras et al. (2019), section 2.1. Lecture notes, section 3.2.
     """
