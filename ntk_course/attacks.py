@@ -84,7 +84,9 @@ GEOMETRIES = {
 
 def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """The cross-entropy of each example; `fx` are logits, `y` one-hot labels (centred or not)."""
-    return optax.softmax_cross_entropy(fx, jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1]))
+    return optax.softmax_cross_entropy(
+        fx, jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=fx.dtype)
+    )
 
 
 def margin(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_course import _checks, kernels
+from ntk_course import _checks, _gaussian, kernels
 from ntk_course._checks import Numbers
 
 
@@ -278,3 +278,123 @@ def coupon_coverage(n: int, draws: int) -> Float[np.ndarray, " m"]:
         seen = seen * stay + np.roll(seen * (1 - stay), 1)
         result.append(seen[-1])
     return np.array(result)
+
+
+def gaussian_model(
+    key: Array, n: int, theta: Float[Numbers, " d"], sigma: float
+) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
+    """The Gaussian model of section 3.1: y is a fair sign, x ~ N(y theta, sigma^2 I).
+
+    Args:
+        key: of the draw.
+        n: number of points.
+        theta: theta*, the mean of class 1, shape (d,).
+        sigma: standard deviation > 0 of each coordinate.
+    Returns:
+        Inputs, shape (n, d), and labels +-1, shape (n,).
+    References:
+        Schmidt et al. (2018), definition 1. Lecture notes, section 3.1.
+    """
+    n, sigma = _checks.integer("n", n), _checks.scalar("sigma", sigma, positive=True)
+    theta, (key_sign, key_noise) = _checks.floats("theta", theta, ndim=1), jax.random.split(key)
+    y = jax.random.rademacher(key_sign, (n,), theta.dtype)
+    noise = sigma * jax.random.normal(key_noise, (n, len(theta)), theta.dtype)
+    return y[:, None] * theta[None, :] + noise, y
+
+
+def gaussian_error(
+    w: Float[Numbers, "*m d"], theta: Float[Numbers, " d"], sigma: float, *, epsilon: float = 0.0
+) -> Float[np.ndarray, "*m"]:
+    """The error of sign(w . x) in the Gaussian model under the best l_inf attack.
+
+    Math: Phi((epsilon |w|_1 - w . theta) / (sigma |w|_2)); the attack is -epsilon y sign(w).
+
+    Args:
+        w: classifiers, one a row, not 0, shape (..., d).
+        theta: mean of class 1, shape (d,).
+        sigma: standard deviation > 0.
+        epsilon: radius >= 0.
+    Returns:
+        Errors, float64, shape (...).
+    References:
+        Schmidt et al. (2018), appendix. Lecture notes, section 3.1.
+    """
+    theta, w = _checks.floats("theta", theta, ndim=1), _checks.floats("w", w, ndim=range(1, 4))
+    _checks.shape("w", w, (*w.shape[:-1], len(theta)), "One weight for each coordinate.")
+    sigma = _checks.scalar("sigma", sigma, positive=True)
+    epsilon = _checks.scalar("epsilon", epsilon)
+    return _gaussian.error(np.asarray(w, float), np.asarray(theta, float), sigma, epsilon)
+
+
+def averaged_error(n: int | float, d: int, sigma: float, *, epsilon: float = 0.0) -> float:
+    """The expected error of the averaged classifier, theta* = (1, ..., 1), exact at any d.
+
+    Math: w = 1 + (sigma / sqrt n) g. The margin, a sum of d i.i.d. w_i (1 + sigma z_i) - epsilon
+    |w_i|, has a known phi^d, and P(margin < 0) = 1/2 - (1/pi) int_0^inf Im phi(t)^d dt / t.
+
+    Args:
+        n: number of training points > 0; a fraction will do, only sigma^2 / n enters.
+        d: dimension.
+        sigma: standard deviation > 0.
+        epsilon: l_inf radius >= 0.
+    Returns:
+        The error, accurate to about 1e-9 (absolute) from d = 10 on.
+    References:
+        Gil-Pelaez (1951). Lecture notes, section 3.1, below eq. 32.
+    """
+    d, sigma = _checks.integer("d", d), _checks.scalar("sigma", sigma, positive=True)
+    v, epsilon = (
+        sigma**2 / _checks.scalar("n", n, positive=True),
+        _checks.scalar("epsilon", epsilon),
+    )
+    return _gaussian.averaged_error(v, d, sigma, epsilon)
+
+
+def tradeoff_model(
+    key: Array, n: int, d: int, *, eta: float, p: float = 0.9
+) -> tuple[Float[Array, "n d_plus_1"], Float[Array, " n"]]:
+    """The model of section 3.2: a feature x_0 = +-y, right with probability p, and d weak ones.
+
+    Args:
+        key: of the draw.
+        n: number of points.
+        d: number of weak features, N(y eta, 1).
+        eta: their mean >= 0; 10 / sqrt(d) in the notes.
+        p: between 1/2 and 1.
+    Returns:
+        Inputs (x_0, ..., x_d), shape (n, d + 1), and labels +-1, shape (n,).
+    References:
+        Tsipras et al. (2019), section 2.1. Lecture notes, section 3.2.
+    """
+    n, d, eta, p = _checks.integer("n", n), *_gaussian.check_tradeoff(d, eta, p)
+    key_sign, key_strong, key_weak = jax.random.split(key, 3)
+    y = jax.random.rademacher(key_sign, (n,), jnp.result_type(float))
+    x_0 = jnp.where(jax.random.bernoulli(key_strong, p, (n,)), y, -y)
+    weak = eta * y[:, None] + jax.random.normal(key_weak, (n, d))
+    return jnp.concatenate([x_0[:, None], weak], 1), y
+
+
+def tradeoff_accuracy(
+    a: float | Numbers, b: float | Numbers, d: int, *,
+    eta: float, p: float = 0.9, epsilon: float = 0.0,
+) -> Float[np.ndarray, "*m"]:  # fmt: skip
+    """The accuracy of sign(a x_0 + b (x_1 + ... + x_d)) under the best l_inf attack.
+
+    Math: p Phi((a+r)/s) + (1-p) Phi((r-a)/s), s = |b| sqrt d, r = b d eta - epsilon (|a| + |b| d).
+
+    Args:
+        a: weight of the strong feature, a number or an array.
+        b: weight of each weak one, of a shape that goes with `a`; not both 0.
+        d: number of weak features.
+        eta: their mean >= 0.
+        p: between 1/2 and 1.
+        epsilon: radius >= 0.
+    Returns:
+        Accuracies, float64, exact in the tails, too; a margin of exactly 0 counts as an error.
+    References:
+        Tsipras et al. (2019), section 2.1. Lecture notes, section 3.2.
+    """
+    (d, eta, p), epsilon = _gaussian.check_tradeoff(d, eta, p), _checks.scalar("epsilon", epsilon)
+    a, b = _checks.floats("a", a, ndim=range(4)), _checks.floats("b", b, ndim=range(4))
+    _checks.require(bool(((a != 0) | (b != 0)).all()), "b", "not be 0 where `a` is", b)
+    return _gaussian.tradeoff_accuracy(a, b, d, eta, p, epsilon)

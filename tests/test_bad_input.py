@@ -14,6 +14,7 @@ from ntk_course import (
     distillation,
     dynamics,
     empirical,
+    features,
     kernels,
     networks,
     regression,
@@ -64,6 +65,15 @@ def first(x):
 def pgd(**changed):
     options = {"x": UNIT, "y": COLUMN, "epsilon": 0.1, "step_size": 0.1, "num_steps": 1} | changed
     return attacks.pgd(jax.random.key(0), first, **options)
+
+
+def column(x):
+    return x[:, 0]
+
+
+def worst(**changed):
+    options = {"x": UNIT, "y": Y, "epsilon": 0.1} | changed
+    return features.worst_points(jax.random.key(0), column, **options)
 
 
 def one_step(**changed):
@@ -277,6 +287,30 @@ CASES = {
     "tasks.coupon_coverage": [
         (lambda: tasks.coupon_coverage(4, 1.5), "`draws` must be an integer >= 1")
     ],
+    "tasks.gaussian_model": [
+        (lambda: tasks.gaussian_model(jax.random.key(0), 0, Y, 1.0), "`n` must be an integer >= 1"),
+        (lambda: tasks.gaussian_model(jax.random.key(0), 2, EYE, 1.0), "`theta` must have 1 axes"),
+        (lambda: tasks.gaussian_model(jax.random.key(0), 2, Y, 0), "`sigma` must be a finite"),
+    ],
+    "tasks.gaussian_error": [
+        (lambda: tasks.gaussian_error(X, Y, 1.0), r"`w` must have shape \(4, 4\)"),
+        (lambda: tasks.gaussian_error(0 * Y, Y, 1.0), "`w` must have no row of zeros"),
+        (lambda: tasks.gaussian_error(Y, Y, 1.0, epsilon=-1), "`epsilon` must be a finite"),
+    ],
+    "tasks.averaged_error": [
+        (lambda: tasks.averaged_error(0, 10, 1.0), "`n` must be a finite number > 0"),
+        (lambda: tasks.averaged_error(1, 0, 1.0), "`d` must be an integer >= 1"),
+        (lambda: tasks.averaged_error(1, 10, 0.0), "`sigma` must be a finite number > 0"),
+    ],
+    "tasks.tradeoff_model": [
+        (lambda: tasks.tradeoff_model(jax.random.key(0), 2, 3, eta=-1), "`eta` must be a finite"),
+        (lambda: tasks.tradeoff_model(jax.random.key(0), 2, 3, eta=1, p=1), "`p` must lie in"),
+    ],
+    "tasks.tradeoff_accuracy": [
+        (lambda: tasks.tradeoff_accuracy(0, 0, 3, eta=1), "`b` must not be 0 where `a` is"),
+        (lambda: tasks.tradeoff_accuracy(1, 1, 3, eta=1, p=0.2), "`p` must lie in"),
+        (lambda: tasks.tradeoff_accuracy(jnp.nan, 1, 3, eta=1), "`a` must be finite"),
+    ],
     "attacks.cross_entropy": [],
     "attacks.margin": [],
     "attacks.square": [],
@@ -304,6 +338,36 @@ CASES = {
     "attacks.evaluate": [
         (lambda: attacks.evaluate(first, UNIT, COLUMN, {}), "`attacks` must name at least one"),
         (lambda: attacks.evaluate(first, UNIT, COLUMN[:2], {"a": 1}), "`y` must have shape"),
+    ],
+    "features.normalize": [
+        (lambda: features.normalize(None, X), "`feature_fn` must be a function"),
+        (
+            lambda: features.normalize(lambda x: x, X),
+            r"`feature_fn` must return one number a point",
+        ),
+        (lambda: features.normalize(lambda x: 0 * x[:, 0], X), "`feature_fn` must vary over"),
+    ],
+    "features.usefulness": [
+        (lambda: features.usefulness(column, X, 2 * Y), r"`y` must be a vector of \+-1"),
+        (lambda: features.usefulness(column, X, Y[:2]), "`y` must have 4 rows"),
+        (lambda: features.usefulness(column, NAN, Y), "`x` must be finite"),
+    ],
+    "features.worst_points": [
+        (lambda: worst(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: worst(epsilon=-1), "`epsilon` must be a finite number >= 0"),
+        (lambda: worst(norm="l1"), "`norm` must be one of 'linf', 'l2'"),
+        (lambda: worst(x=2 * X), r"`x` must lie within bounds"),
+    ],
+    "features.robust_usefulness": [
+        (
+            lambda: features.robust_usefulness(jax.random.key(0), column, UNIT, COLUMN, epsilon=0),
+            r"`y` must be a vector of \+-1",
+        ),
+    ],
+    "features.ntk_features": [
+        (lambda: features.ntk_features(X, Y), "`k_train_train` must have shape"),
+        (lambda: features.ntk_features(-EYE, Y), "`k_train_train` must be positive semi-definite"),
+        (lambda: features.ntk_features(EYE, Y / 2), r"`y_train` must be a vector of \+-1"),
     ],
     "data.load": [
         (lambda: data.load("imagenet"), "`name` must be one of 'digits', 'mnist', 'cifar10'"),
@@ -380,6 +444,7 @@ MODULES = (
     distillation,
     dynamics,
     empirical,
+    features,
     kernels,
     networks,
     regression,

@@ -9,13 +9,17 @@ from ntk_course.interactive._filter_bank import filter_bank
 from ntk_course.interactive._kip_images import kip_images
 from ntk_course.interactive._kip_plane import PlaneRun, kip_plane
 from ntk_course.interactive._linearized_dynamics import Run, linearized_dynamics, record_run
+from ntk_course.interactive._ntk_features import FeatureCloud, ntk_features
 from ntk_course.interactive._quiz import quiz
+from ntk_course.interactive._robust_error import robust_error
 from ntk_course.interactive._sample_complexity import Curves, sample_complexity
 from ntk_course.interactive._spectral_bias import Variant, spectral_bias
+from ntk_course.interactive._tradeoff import tradeoff
 
 __all__ = [
     "PALETTE",
     "Curves",
+    "FeatureCloud",
     "Figure",
     "PlaneRun",
     "Run",
@@ -26,8 +30,11 @@ __all__ = [
     "kip_images",
     "kip_plane",
     "linearized_dynamics",
+    "ntk_features",
     "quiz",
     "record_run",
+    "robust_error",
     "sample_complexity",
     "spectral_bias",
+    "tradeoff",
 ]
