@@ -59,8 +59,8 @@ def test_attack_plane__is_pgd_of_the_package(show, plane):
             jnp.asarray(X[i : i + 1].astype("f4").astype(float)),
             jnp.eye(2)[np.array([Y[i] > 0], int)],
         )
-        options = {"epsilon": got["epsilon"], "step_size": got["alpha"], "bounds": None}
-        options |= {"random_start": False, "best": False}
+        options = {"epsilon": float(got["epsilon"]), "bounds": None}
+        options |= {"step_size": float(got["alpha"]), "random_start": False, "best": False}
         for norm in ("linf", "l2"):
             path = [np.asarray(x[0])]
             for t in (1, 2, 5, 10):
