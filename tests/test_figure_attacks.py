@@ -55,10 +55,8 @@ def test_attack_plane__is_pgd_of_the_package(show, plane):
         )
         got = state(page)
         assert got["point"] == i
-        x, y = (
-            jnp.asarray(X[i : i + 1].astype("f4").astype(float)),
-            jnp.eye(2)[np.array([Y[i] > 0], int)],
-        )
+        x = jnp.asarray(X[i : i + 1].astype("f4").astype(float))  # as the page gets it
+        y = jnp.eye(2)[np.array([Y[i] > 0], int)]
         options = {"epsilon": float(got["epsilon"]), "bounds": None}
         options |= {"step_size": float(got["alpha"]), "random_start": False, "best": False}
         for norm in ("linf", "l2"):
