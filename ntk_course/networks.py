@@ -129,10 +129,11 @@ def convolutional(
     *,
     image_shape: tuple[int, int],
     readout: str = "flatten",
+    n_out: int | None = None,
     w_std: float | None = None,
     b_std: float = 0.0,
 ) -> Network:
-    """A network of 3x3 SAME convolutions with a scalar dense readout, in the NTK parametrization.
+    """A network of 3x3 SAME convolutions with a dense readout, in the NTK parametrization.
 
     Args:
         channels: number of channels of the input images.
@@ -140,10 +141,11 @@ def convolutional(
         activation: "relu" or "erf".
         image_shape: (height, width) of the images.
         readout: "flatten", or "pool" for global average pooling, before the dense readout.
+        n_out: None for the scalar f of the notes (outputs of shape (n,)), else (n, n_out).
         w_std: None for eq. 12's normalization, a number for neural-tangents' `W_std`.
         b_std: neural-tangents' `b_std`; 0 leaves the biases out.
     Returns:
-        A `Network` on images of shape (n, height, width, channels), outputs of shape (n,).
+        A `Network` on images of shape (n, height, width, channels).
     Raises:
         ValueError: if a width is no positive integer, or a name is unknown.
     References:
@@ -154,6 +156,7 @@ def convolutional(
     _checks.require(two, "image_shape", "be (height, width)", image_shape, "For example (8, 8).")
     height, width = (_checks.integer("image_shape", side) for side in image_shape)
     _checks.one_of("readout", readout, ("flatten", "pool"))
+    outputs = 1 if n_out is None else _checks.integer("n_out", n_out)
     stds = layer_stds(activation, len(hidden), w_std)
     b_std = _checks.scalar("b_std", b_std)
     sizes, sigma = (channels, *hidden), ACTIVATIONS[activation]
@@ -161,7 +164,7 @@ def convolutional(
 
     def init_fn(key):
         shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
-        readout_shape = {"w": (1, features)} | ({"b": (1,)} if b_std else {})
+        readout_shape = {"w": (outputs, features)} | ({"b": (outputs,)} if b_std else {})
         return _normal(key, [*shapes, readout_shape])
 
     def apply_fn(params, x: Float[Numbers, "n h w c"]) -> Array:
@@ -175,7 +178,8 @@ def convolutional(
             z = std / sqrt(9 * a.shape[-1]) * z
             a = sigma(z + b_std * layer["b"][None, None, None, :] if b_std else z)
         a = a.reshape(a.shape[0], -1) if readout == "flatten" else a.mean((1, 2))
-        return dense(params[-1], a, stds[-1], b_std)[:, 0]
+        z = dense(params[-1], a, stds[-1], b_std)
+        return z[:, 0] if n_out is None else z
 
     return Network(init_fn, apply_fn)
 

@@ -52,7 +52,7 @@ def machine():
     )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=25, deadline=None)
 @given(st.data())
 def test_pgd__inside_ball_and_bounds_to_the_last_bit_and_never_weaker_than_nothing(data):
     norm = data.draw(st.sampled_from(sorted(NORMS)))

@@ -143,6 +143,7 @@ CASES = {
     "networks.convolutional": [
         (lambda: networks.convolutional(1, 8, image_shape=(4, 0)), "`image_shape` must be"),
         (lambda: networks.convolutional(1, 8, image_shape=4), "`image_shape` must be"),
+        (lambda: networks.convolutional(1, 8, image_shape=(4, 4), n_out=0), "`n_out` must be"),
         (lambda: networks.convolutional(1, 8, image_shape=(4, 4), readout=""), "`readout` must"),
         (
             lambda: networks.convolutional(1, 8, image_shape=(4, 5)).apply_fn([], IMAGES),

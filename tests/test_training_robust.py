@@ -94,16 +94,24 @@ def test_minibatch__vmap_agrees_with_one_at_a_time(problem):
 
 
 def test_minibatch__images_and_reproducible(rng):
-    def apply_fn(params, x):
-        return jax.nn.relu(jnp.einsum("nhwc,hwcm->nm", x, params["w"])) @ params["v"]
-
+    net = networks.convolutional(1, 4, image_shape=(3, 3), n_out=2)
     x, y = rng.uniform(size=(12, 3, 3, 1)), np.eye(2)[rng.integers(0, 2, 12)]
-    params = {"w": rng.normal(size=(3, 3, 1, 5)), "v": rng.normal(size=(5, 2))}
+    params = net.init_fn(jax.random.key(0))
+    assert net.apply_fn(params, x).shape == (12, 2)
     options = {"num_epochs": 2, "batch_size": 5, "method": "pgd", "epsilon": 0.1, "num_steps": 2}
-    run = partial(training.minibatch, apply_fn=apply_fn, params=params, x_train=x, y_train=y)
+    run = partial(training.minibatch, apply_fn=net.apply_fn, params=params, x_train=x, y_train=y)
     same(run(jax.random.key(0), **options), run(jax.random.key(0), **options), rtol=0)
     first, other = (run(jax.random.key(i), **options).losses for i in (0, 1))
     assert (first != other).any()
+
+
+def test_convolutional__outputs_are_scalar_networks_with_the_same_hidden_layer(rng):
+    """Each of several outputs is the scalar network with its row of the readout."""
+    many, one = (networks.convolutional(1, 4, image_shape=(3, 3), n_out=n) for n in (3, None))
+    x, params = rng.uniform(size=(2, 3, 3, 1)), many.init_fn(jax.random.key(0))
+    for i in range(3):
+        row = [params[0], {"w": params[1]["w"][i : i + 1]}]
+        np.testing.assert_allclose(one.apply_fn(row, x), many.apply_fn(params, x)[:, i])
 
 
 def test_objective__trades_by_hand(problem):

@@ -3,9 +3,12 @@
 Only notebooks import this package; deleting it breaks nothing else.
 """
 
+from ntk_course.interactive._attack_images import Sweep, attack_images
+from ntk_course.interactive._attack_plane import attack_plane
 from ntk_course.interactive._base import PALETTE, Figure, compact
 from ntk_course.interactive._equivariance import equivariance
 from ntk_course.interactive._filter_bank import filter_bank
+from ntk_course.interactive._frontier import frontier
 from ntk_course.interactive._kip_images import kip_images
 from ntk_course.interactive._kip_plane import PlaneRun, kip_plane
 from ntk_course.interactive._linearized_dynamics import Run, linearized_dynamics, record_run
@@ -23,10 +26,14 @@ __all__ = [
     "Figure",
     "PlaneRun",
     "Run",
+    "Sweep",
     "Variant",
+    "attack_images",
+    "attack_plane",
     "compact",
     "equivariance",
     "filter_bank",
+    "frontier",
     "kip_images",
     "kip_plane",
     "linearized_dynamics",

@@ -272,7 +272,26 @@
     }
   }
 
+  // Where a function on a grid is zero: a short piece for each cell that the line crosses.
+  const zeroLine = (f, xs, ys) => {
+    const px = [], py = [];
+    const cross = (a, b, va, vb) => a + ((b - a) * va) / (va - vb);
+    for (let r = 0; r + 1 < ys.length; r++)
+      for (let c = 0; c + 1 < xs.length; c++) {
+        const v = [f[r][c], f[r][c + 1], f[r + 1][c + 1], f[r + 1][c]], hits = [];
+        if (v[0] * v[1] < 0) hits.push([cross(xs[c], xs[c + 1], v[0], v[1]), ys[r]]);
+        if (v[1] * v[2] < 0) hits.push([xs[c + 1], cross(ys[r], ys[r + 1], v[1], v[2])]);
+        if (v[3] * v[2] < 0) hits.push([cross(xs[c], xs[c + 1], v[3], v[2]), ys[r + 1]]);
+        if (v[0] * v[3] < 0) hits.push([xs[c], cross(ys[r], ys[r + 1], v[0], v[3])]);
+        for (let h = 0; h + 1 < hits.length; h += 2) {
+          px.push(hits[h][0], hits[h + 1][0], NaN);
+          py.push(hits[h][1], hits[h + 1][1], NaN);
+        }
+      }
+    return [px, py];
+  };
+
   const range = (count, f) => Array.from({ length: count }, (_, i) => f(i));
   const logspace = (lo, hi, count) => range(count, (i) => lo * (hi / lo) ** (i / (count - 1)));
-  globalThis.NtkCourse = { Panel, MARKERS, decode, parse, format, logTicks, svg, html, plain, richHtml, range, logspace };
+  globalThis.NtkCourse = { Panel, MARKERS, decode, parse, format, logTicks, svg, html, plain, richHtml, range, logspace, zeroLine };
 })();

@@ -1,7 +1,7 @@
 // A support set in the plane as KIP learns it (eq. 27); the predictor is computed here.
 (() => {
   "use strict";
-  const { CourseFigure, define, format, range } = globalThis.NtkCourse;
+  const { CourseFigure, define, format, range, zeroLine } = globalThis.NtkCourse;
 
   const GRID = 44;
 
@@ -64,31 +64,13 @@
     predict(x1, x2, { points, alpha }) {
       return alpha.reduce((sum, a, i) => sum + a * this.kernel(x1, x2, points[2 * i], points[2 * i + 1]), 0);
     }
-    // Short pieces of the zero line, one for each cell of the grid that it crosses.
-    zero(f, xs, ys) {
-      const px = [], py = [];
-      const cross = (a, b, va, vb) => a + ((b - a) * va) / (va - vb);
-      for (let r = 0; r + 1 < ys.length; r++)
-        for (let c = 0; c + 1 < xs.length; c++) {
-          const v = [f[r][c], f[r][c + 1], f[r + 1][c + 1], f[r + 1][c]], hits = [];
-          if (v[0] * v[1] < 0) hits.push([cross(xs[c], xs[c + 1], v[0], v[1]), ys[r]]);
-          if (v[1] * v[2] < 0) hits.push([xs[c + 1], cross(ys[r], ys[r + 1], v[1], v[2])]);
-          if (v[3] * v[2] < 0) hits.push([cross(xs[c], xs[c + 1], v[3], v[2]), ys[r + 1]]);
-          if (v[0] * v[3] < 0) hits.push([xs[c], cross(ys[r], ys[r + 1], v[0], v[3])]);
-          for (let h = 0; h + 1 < hits.length; h += 2) {
-            px.push(hits[h][0], hits[h + 1][0], NaN);
-            py.push(hits[h][1], hits[h + 1][1], NaN);
-          }
-        }
-      return [px, py];
-    }
     draw() {
       const { spec } = this, now = this.at(this.time.value), { points } = now, m = spec.y_support.length;
       const [[x0, x1], [y0, y1]] = [this.plane.x.domain, this.plane.y.domain];
       const xs = range(GRID, (i) => x0 + ((x1 - x0) * i) / (GRID - 1)), ys = range(GRID, (i) => y1 - ((y1 - y0) * i) / (GRID - 1));
       const f = ys.map((y) => xs.map((x) => this.predict(x, y, now)));
       this.field.set(f, [-1e-9, 1e-9]);
-      this.edge.set(...this.zero(f, xs, ys));
+      this.edge.set(...zeroLine(f, xs, ys));
       for (const { sign, layer } of this.points) {
         const mine = range(m, (i) => i).filter((i) => spec.y_support[i] * sign > 0);
         layer.set(mine.map((i) => points[2 * i]), mine.map((i) => points[2 * i + 1]));
