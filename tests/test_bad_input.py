@@ -430,9 +430,10 @@ CASES = {
         (lambda: kip(kernel_fn="ntk"), "`kernel_fn` must be a function"),
         (lambda: kip(attack_fn="pgd"), "`attack_fn` must be a function"),
     ],
-    "checking.questions": [(lambda: checking.questions("00"), "`chapter` must be one of")],
-    "checking.exercises": [],
-    "checking.grade": [(lambda: checking.grade("nothing", 1), "`name` must be one of")],
+    "checking.grade": [
+        (lambda: checking.grade("nothing", 1), "`name` must be one of"),
+        (lambda: checking.questions("00"), "`chapter` must be one of"),
+    ],
     "checking.check": [(lambda: checking.check("nothing", 1), "`name` must be one of")],
     "runtime.scale": [(lambda: runtime.scale("huge"), "`name` must be one of 'quick', 'full'")],
     "runtime.progress": [],
