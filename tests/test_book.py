@@ -210,3 +210,36 @@ def test_figures__have_no_light_panel_in_dark_mode(book_url, open_page, page):
             parts = [float(part) for part in re.findall(r"[\d.]+", colour)]
             transparent = len(parts) == 4 and parts[3] == 0
             assert transparent or max(parts[:3]) < 100, f"light panel {colour} in dark mode"
+
+
+@pytest.mark.browser
+def test_reader__whole_path_through_a_chapter(book_url, open_page):
+    """Read, move a figure, fail and pass a quiz, open a solution."""
+    view = open_page(f"{book_url}/lectures/02_sample_complexity.html")
+    assert view.locator("article h1").first.inner_text().startswith("2. Sample complexity")
+    figure = view.locator(".course-figure").first
+    figure.scroll_into_view_if_needed()
+    before = picture(figure)
+    figure.locator("input[type=range]").first.focus()
+    view.keyboard.press("End")
+    assert changes(view, figure, before)
+
+    card = view.locator(".course-quiz .card").first
+    card.scroll_into_view_if_needed()
+    options, reasons = card.get_by_role("button"), card.locator(".why")
+    verdicts = []
+    for i in range(options.count()):
+        options.nth(i).focus()
+        view.keyboard.press("Enter")
+        verdicts.append(reasons.nth(i).inner_text().split(".")[0])
+    assert sorted(set(verdicts)) == ["No", "Right"]
+    assert verdicts.count("Right") == 1
+
+    solution = view.locator(".cell.tag_exercise").first
+    code = solution.locator("div.cell_input").first
+    assert not code.is_visible()
+    solution.locator("summary").first.focus()
+    view.keyboard.press("Enter")
+    assert code.is_visible()
+    assert "Right." in solution.locator(".cell_output").first.inner_text()
+    assert view.problems == []
