@@ -13,6 +13,7 @@ from ntk_course import (
     distillation,
     dynamics,
     empirical,
+    evolution,
     kernels,
     networks,
     regression,
@@ -62,6 +63,12 @@ def kip(**changed):
     data = {"x_target": X, "y_target": COLUMN, "x_support": X, "y_support": COLUMN}
     options = {"kernel_fn": FC.ntk, "num_steps": 1} | data | changed
     return distillation.kip(jax.random.key(0), **options)
+
+
+def sgd(**changed):
+    data = {"x_train": UNIT, "y_train": COLUMN, "learning_rate": 0.1, "batch_size": 2}
+    params, options = jnp.ones((3, 1)), data | {"save_at": [1]} | changed
+    return evolution.sgd(jax.random.key(0), lambda w, x: x @ w, params, **options)
 
 
 def pattern(**changed):
@@ -329,6 +336,41 @@ CASES = {
         (lambda: kip(mesh="all"), "`mesh` must be a jax.sharding.Mesh"),
         (lambda: kip(kernel_fn="ntk"), "`kernel_fn` must be a function"),
     ],
+    "evolution.center": [(lambda: evolution.center(X), r"`k` must have shape \(4, 4\)")],
+    "evolution.distance": [
+        (lambda: evolution.distance(EYE, EYE[:3, :3]), r"`k2` must have shape \(4, 4\)"),
+        (lambda: evolution.distance(EYE, 0 * EYE), "`k2` must not be zero"),
+        (lambda: evolution.distance(EYE * jnp.inf, EYE), "`k1` must be finite"),
+    ],
+    "evolution.velocity": [
+        (lambda: evolution.velocity(EYE, [0, 1]), "`kernels` must have 3 axes"),
+        (lambda: evolution.velocity(jnp.stack([EYE, EYE]), [1, 1]), "`times` must be 2 ascending"),
+        (lambda: evolution.velocity(EYE[None], [0]), "`times` must be 1 ascending"),
+    ],
+    "evolution.alignment": [
+        (lambda: evolution.alignment(EYE, Y[:2]), "`y` must have 4 rows"),
+        (lambda: evolution.alignment(EYE, Y), "`y` must not be zero"),
+        (lambda: evolution.alignment(jnp.ones((4, 4)), X), "`k` must not be zero"),
+    ],
+    "evolution.concentration": [
+        (lambda: evolution.concentration(EYE, 5), "`top` must be at most n=4"),
+        (lambda: evolution.concentration(EYE, 0), "`top` must be an integer >= 1"),
+        (lambda: evolution.concentration(EYE.at[0, 1].set(1)), "`k` must be symmetric"),
+    ],
+    "evolution.label_share": [
+        (lambda: evolution.label_share(EYE, X[:2], 1), "`y` must have 4 rows"),
+        (lambda: evolution.label_share(EYE, X, 9), "`top` must be at most n=4"),
+    ],
+    "evolution.sgd": [
+        (lambda: sgd(y_train=Y), "`y_train` must have 2 axes"),
+        (lambda: sgd(y_train=COLUMN[:2]), r"`y_train` must have shape \(4, any\)"),
+        (lambda: sgd(batch_size=5), "`batch_size` must be at most n=4"),
+        (lambda: sgd(save_at=[2, 1]), "`save_at` must be ascending epochs"),
+        (lambda: sgd(save_at=[]), "`save_at` must be ascending epochs"),
+        (lambda: sgd(save_at=[0.5]), "`save_at` must be an integer >= 0"),
+        (lambda: sgd(learning_rate=0.0), "`learning_rate` must be a finite number > 0"),
+        (lambda: sgd(y_train=3e307 * COLUMN, learning_rate=1e6), "keep the loss finite"),
+    ],
     "runtime.scale": [(lambda: runtime.scale("huge"), "`name` must be one of 'quick', 'full'")],
     "runtime.progress": [],
     "networks.dense": [],
@@ -339,6 +381,7 @@ MODULES = (
     distillation,
     dynamics,
     empirical,
+    evolution,
     kernels,
     networks,
     regression,
