@@ -6,6 +6,7 @@ Only notebooks import this package; deleting it breaks nothing else.
 from ntk_course.interactive._base import PALETTE, Figure, compact
 from ntk_course.interactive._equivariance import equivariance
 from ntk_course.interactive._filter_bank import filter_bank
+from ntk_course.interactive._kernel_evolution import kernel_evolution
 from ntk_course.interactive._kip_images import kip_images
 from ntk_course.interactive._kip_plane import PlaneRun, kip_plane
 from ntk_course.interactive._linearized_dynamics import Run, linearized_dynamics, record_run
@@ -22,6 +23,7 @@ __all__ = [
     "compact",
     "equivariance",
     "filter_bank",
+    "kernel_evolution",
     "kip_images",
     "kip_plane",
     "linearized_dynamics",
