@@ -48,8 +48,8 @@ def distance(k1: Float[Numbers, "n n"], k2: Float[Numbers, "n n"]) -> Float[Arra
     Raises:
         ValueError: if the shapes differ or a matrix is zero.
     Example:
-        >>> float(distance(jnp.eye(2), 3 * jnp.eye(2)))
-        0.0
+        >>> round(float(distance(jnp.eye(2), jnp.array([[3.0, 0.0], [0.0, 0.0]]))), 4)
+        0.2929
 
     References:
         Fort et al. (2020), section 3. Lecture notes, section 4.

@@ -6,6 +6,7 @@ Only notebooks import this package; deleting it breaks nothing else.
 from ntk_course.interactive._base import PALETTE, Figure, compact
 from ntk_course.interactive._equivariance import equivariance
 from ntk_course.interactive._filter_bank import filter_bank
+from ntk_course.interactive._image_completion import image_completion
 from ntk_course.interactive._kernel_evolution import kernel_evolution
 from ntk_course.interactive._kip_images import kip_images
 from ntk_course.interactive._kip_plane import PlaneRun, kip_plane
@@ -23,6 +24,7 @@ __all__ = [
     "compact",
     "equivariance",
     "filter_bank",
+    "image_completion",
     "kernel_evolution",
     "kip_images",
     "kip_plane",
