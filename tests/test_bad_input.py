@@ -440,7 +440,10 @@ CASES = {
         (lambda: sgd(save_at=[]), "`save_at` must be ascending epochs"),
         (lambda: sgd(save_at=[0.5]), "`save_at` must be an integer >= 0"),
         (lambda: sgd(learning_rate=0.0), "`learning_rate` must be a finite number > 0"),
-        (lambda: sgd(y_train=EYE[:, :2], learning_rate=1e308), "keep the loss finite"),
+        (
+            lambda: sgd(y_train=EYE[:, :2], learning_rate=1e308, save_at=[20]),
+            "keep the loss finite",
+        ),
     ],
     "runtime.scale": [(lambda: runtime.scale("huge"), "`name` must be one of 'quick', 'full'")],
     "runtime.progress": [],
