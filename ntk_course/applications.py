@@ -1,11 +1,13 @@
 """What else the four steps solve: search, selection, poisoning, pruning, completion, graphs."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import scipy.linalg
 from jaxtyping import Array, Bool, Float, Int
 
 from ntk_course import _checks, attacks, empirical, kernels, regression
@@ -172,7 +174,8 @@ def magnitude_masks(params: list, keep: float) -> list:
 def _share(name: str, value: float) -> float:
     """A checked number in (0, 1]."""
     value = _checks.scalar(name, value, positive=True)
-    _checks.require(value <= 1, name, "be at most 1", value, "It is a share.")
+    small = isinstance(value, jax.core.Tracer) or value <= 1
+    _checks.require(small, name, "be at most 1", value, "It is a share.")
     return value
 
 
@@ -210,7 +213,16 @@ def tangent_transfer(
     _checks.is_callable("apply_fn", apply_fn)
     x = _checks.floats("x", x, ndim=2)
     keep, weight = _share("keep", keep), _checks.scalar("kernel_weight", kernel_weight)
-    optimizer = optax.adam(_checks.scalar("learning_rate", learning_rate, positive=True))
+    rate = _checks.scalar("learning_rate", learning_rate, positive=True)
+    steps = _checks.integer("num_steps", num_steps)
+    weights, losses = _transfer(apply_fn, steps, params, x, keep, weight, rate)
+    return weights, np.asarray(losses)
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _transfer(apply_fn, num_steps, params, x, keep, kernel_weight, learning_rate):
+    """`tangent_transfer` after its checks."""
+    optimizer = optax.adam(learning_rate)
     ones, zeros = jax.tree.map(jnp.ones_like, params), jax.tree.map(jnp.zeros_like, params)
 
     def describe(weights, masks):
@@ -227,18 +239,16 @@ def tangent_transfer(
     def loss(weights):
         gaps = [jnp.sum((a - b) ** 2) / jnp.sum(b**2)
                 for a, b in zip(describe(*sparse(weights)), goal, strict=True)]  # fmt: skip
-        return gaps[0] + weight * gaps[1]
+        return gaps[0] + kernel_weight * gaps[1]
 
     def step(carry, _):
         value, gradient = jax.value_and_grad(loss)(carry[0])
         updates, state = optimizer.update(gradient, carry[1])
         return (optax.apply_updates(carry[0], updates), state), value
 
-    steps = _checks.integer("num_steps", num_steps)
-    (weights, _), losses = jax.jit(lambda start: jax.lax.scan(step, start, length=steps))(
-        (params, optimizer.init(params))
-    )
-    return sparse(weights)[0], np.asarray(losses)
+    start = (params, optimizer.init(params))
+    (weights, _), losses = jax.lax.scan(step, start, length=num_steps)
+    return sparse(weights)[0], losses
 
 
 def _shifted(weight: Array, mask: Array, change: Array) -> Array:
@@ -266,7 +276,7 @@ def complete(
         k: kernel between the priors of the rows, shape (n, n).
         y: matrix; what is not observed is not looked at, shape (n, m).
         observed: which entries are known, shape (n, m).
-        diag_reg: relative ridge.
+        diag_reg: ridge relative to the mean of the diagonal, > 0.
     Returns:
         The completed matrix, shape (n, m).
     Raises:
@@ -282,12 +292,15 @@ def complete(
     _checks.shape("y", y, (len(k), None), "One row a prior.")
     some = bool(observed.any(0).all())
     _checks.require(some, "observed", "hold one entry a column at least", "an empty column")
+    ridge = _checks.scalar("diag_reg", diag_reg, positive=True)
     patterns, which = np.unique(observed, axis=1, return_inverse=True)
     filled = np.empty(y.shape, k.dtype)
     for i, rows in enumerate(patterns.T):
         columns = which.ravel() == i
-        alpha = regression.fit(k[np.ix_(rows, rows)], y[rows][:, columns], diag_reg=diag_reg)
-        filled[:, columns] = k[:, rows] @ np.asarray(alpha)
+        known = k[np.ix_(rows, rows)]  # in NumPy: each pattern has another shape
+        shift = ridge * np.trace(known) / len(known) * np.eye(len(known))
+        alpha = scipy.linalg.solve(known + shift, y[rows][:, columns], assume_a="pos")
+        filled[:, columns] = k[:, rows] @ alpha
     return filled
 
 

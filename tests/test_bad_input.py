@@ -396,6 +396,7 @@ CASES = {
         (lambda: applications.complete(EYE, COLUMN, X > 0), r"`observed` must have shape \(4, 1\)"),
         (lambda: applications.complete(EYE, X[:2], X[:2] >= 0), r"`y` must have shape \(4, any\)"),
         (lambda: applications.complete(EYE, X, X > 99), "`observed` must hold one entry a column"),
+        (lambda: applications.complete(EYE, X, X >= 0, diag_reg=0), "`diag_reg` must be a finite"),
     ],
     "applications.leave_one_out": [
         (lambda: applications.leave_one_out(EYE, Y, diag_reg=1.0), "`y` must have 2 axes"),
@@ -441,7 +442,7 @@ CASES = {
         (lambda: sgd(save_at=[0.5]), "`save_at` must be an integer >= 0"),
         (lambda: sgd(learning_rate=0.0), "`learning_rate` must be a finite number > 0"),
         (
-            lambda: sgd(y_train=EYE[:, :2], learning_rate=1e308, save_at=[20]),
+            lambda: sgd(x_train=1e308 * UNIT),
             "keep the loss finite",
         ),
     ],
