@@ -108,22 +108,35 @@ def poison(
     _checks.shape("y_val", y_val, (len(x_val), y.shape[1]), "One row an input.")
     t = _checks.scalar("t", t, positive=True)
 
-    def loss(x_moved):
-        k = kernel_fn(x_moved)
-        shift = 1e-6 * jnp.trace(k) / len(k) * jnp.eye(len(k), dtype=k.dtype)
-        learned = y - jax.scipy.linalg.expm(-t * k, max_squarings=32) @ y
-        fx = kernel_fn(x_val, x_moved) @ jnp.linalg.solve(k + shift, learned)
-        return jnp.mean(jnp.sum((fx - y_val) ** 2, 1)) / 2
-
-    gradient, moved = jax.jit(jax.grad(loss)), x
+    step_size, moved = _checks.scalar("step_size", step_size), x
     for _ in range(_checks.integer("num_steps", num_steps)):
-        ascended = moved + _checks.scalar("step_size", step_size) * jnp.sign(gradient(moved))
+        gradient = _flow_gradient(kernel_fn, moved, y, x_val, y_val, t)
+        ascended = moved + step_size * jnp.sign(gradient)
         moved = attacks.project(ascended, x, epsilon, bounds=bounds)
     return moved
 
 
+@partial(jax.jit, static_argnums=0)
+def _flow_gradient(kernel_fn, x, y, x_val, y_val, t):
+    """By the training inputs: the gradient of eq. 19's loss on the validation set."""
+
+    def loss(x):
+        k = kernel_fn(x)
+        shift = 1e-6 * jnp.trace(k) / len(k) * jnp.eye(len(k), dtype=k.dtype)
+        learned = y - jax.scipy.linalg.expm(-t * k, max_squarings=32) @ y
+        fx = kernel_fn(x_val, x) @ jnp.linalg.solve(k + shift, learned)
+        return jnp.mean(jnp.sum((fx - y_val) ** 2, 1)) / 2
+
+    return jax.grad(loss)(x)
+
+
 def random_masks(
-    key: Array, params: list, keep: float, *, layers: Sequence[int] = (0,), rescale: bool = True
+    key: Array,
+    params: list,
+    keep: float | Array,
+    *,
+    layers: Sequence[int] = (0,),
+    rescale: bool = True,
 ) -> list:
     """Factors that prune weights at random: 0 with probability 1 - keep, else 1 (or its rescale).
 
@@ -171,7 +184,7 @@ def magnitude_masks(params: list, keep: float) -> list:
     return jax.tree.map(lambda w: (jnp.abs(w) >= jnp.quantile(jnp.abs(w), 1 - keep)) * 1.0, params)
 
 
-def _share(name: str, value: float) -> float:
+def _share(name: str, value: float | Array) -> float | Array:
     """A checked number in (0, 1]."""
     value = _checks.scalar(name, value, positive=True)
     small = isinstance(value, jax.core.Tracer) or value <= 1
@@ -215,12 +228,12 @@ def tangent_transfer(
     keep, weight = _share("keep", keep), _checks.scalar("kernel_weight", kernel_weight)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     steps = _checks.integer("num_steps", num_steps)
-    weights, losses = _transfer(apply_fn, steps, params, x, keep, weight, rate)
+    weights, losses = _transfer(apply_fn, steps, keep, params, x, weight, rate)
     return weights, np.asarray(losses)
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _transfer(apply_fn, num_steps, params, x, keep, kernel_weight, learning_rate):
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _transfer(apply_fn, num_steps, keep, params, x, kernel_weight, learning_rate):
     """`tangent_transfer` after its checks."""
     optimizer = optax.adam(learning_rate)
     ones, zeros = jax.tree.map(jnp.ones_like, params), jax.tree.map(jnp.zeros_like, params)

@@ -103,9 +103,9 @@ def masked_ntk(net, params, masks, x):
     )
 
 
-@pytest.mark.parametrize(("keep", "rescale"), [(0.5, False), (0.2, False), (0.2, True)])
+@pytest.mark.parametrize(("keep", "rescale"), [(0.5, False), (0.2, True)])
 def test_random_masks__turn_the_kernel_into_alpha_k(key, rng, keep, rescale):
-    net, x = networks.fully_connected(60, (200,)), rng.normal(size=(4, 60))
+    net, x = networks.fully_connected(60, (100,)), rng.normal(size=(4, 60))
     limit, draws = np.asarray(FC(x)) * (1 if rescale else keep), []
 
     @jax.jit
