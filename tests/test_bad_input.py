@@ -8,12 +8,14 @@ import numpy as np
 import pytest
 
 from ntk_course import (
+    applications,
     attacks,
     checking,
     data,
     distillation,
     dynamics,
     empirical,
+    evolution,
     features,
     kernels,
     networks,
@@ -85,6 +87,29 @@ def kip(**changed):
     data = {"x_target": X, "y_target": COLUMN, "x_support": X, "y_support": COLUMN}
     options = {"kernel_fn": FC.ntk, "num_steps": 1} | data | changed
     return distillation.kip(jax.random.key(0), **options)
+
+
+def sgd(**changed):
+    data = {"x_train": UNIT, "y_train": COLUMN, "learning_rate": 0.1, "batch_size": 2}
+    options = data | {"save_at": [1]} | changed
+    params = jnp.ones((3, options["y_train"].shape[-1]))
+    return evolution.sgd(jax.random.key(0), lambda w, x: x @ w, params, **options)
+
+
+def poison(**changed):
+    data = {"x_train": UNIT, "y_train": COLUMN, "x_val": UNIT, "y_val": COLUMN}
+    options = {"epsilon": 0.1, "t": 1.0, "step_size": 0.1, "num_steps": 1} | data | changed
+    return applications.poison(**({"kernel_fn": FC.ntk} | options))
+
+
+def transfer(**changed):
+    options = {"x": X, "keep": 0.5, "num_steps": 1} | changed
+    return applications.tangent_transfer(NET.apply_fn, PARAMS, **options)
+
+
+def graph(**changed):
+    options = {"adjacency": EYE, "features": X, "graph": np.zeros(4, int)} | changed
+    return applications.graph_ntk(**options)
 
 
 def pattern(**changed):
@@ -435,11 +460,104 @@ CASES = {
         (lambda: checking.questions("00"), "`chapter` must be one of"),
     ],
     "checking.check": [(lambda: checking.check("nothing", 1), "`name` must be one of")],
+    "applications.condition_number": [
+        (lambda: applications.condition_number(-EYE), "`k` must be positive definite"),
+        (lambda: applications.condition_number(EYE.at[0, 1].set(1)), "`k` must be symmetric"),
+    ],
+    "applications.label_feature_correlation": [
+        (lambda: applications.label_feature_correlation(EYE, Y[:2]), "`y` must have 4 rows"),
+        (lambda: applications.label_feature_correlation(EYE, Y), "`k` must vary"),
+    ],
+    "applications.poison": [
+        (lambda: poison(y_train=COLUMN[:2]), r"`y_train` must have shape \(4, any\)"),
+        (lambda: poison(y_val=UNIT), r"`y_val` must have shape \(4, 1\)"),
+        (lambda: poison(x_val=UNIT[:, :2]), r"`x_val` must have shape \(any, 3\)"),
+        (lambda: poison(t=0), "`t` must be a finite number > 0"),
+        (lambda: poison(epsilon=-1), "`epsilon` must be a finite number >= 0"),
+        (lambda: poison(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: poison(x_train=2 * UNIT), "`x` must lie within bounds"),
+        (lambda: poison(kernel_fn="ntk"), "`kernel_fn` must be a function"),
+    ],
+    "applications.random_masks": [
+        (
+            lambda: applications.random_masks(jax.random.key(0), PARAMS, 1.5),
+            "`keep` must be at most 1",
+        ),
+        (
+            lambda: applications.random_masks(jax.random.key(0), PARAMS, 0.5, layers=(2,)),
+            "`layers` must name layers between 0 and 1",
+        ),
+    ],
+    "applications.magnitude_masks": [
+        (lambda: applications.magnitude_masks(PARAMS, 0.0), "`keep` must be a finite number > 0")
+    ],
+    "applications.tangent_transfer": [
+        (lambda: transfer(keep=2.0), "`keep` must be at most 1"),
+        (lambda: transfer(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: transfer(kernel_weight=-1), "`kernel_weight` must be a finite number >= 0"),
+        (lambda: transfer(x=NAN), "`x` must be finite"),
+    ],
+    "applications.complete": [
+        (lambda: applications.complete(EYE, COLUMN, Y), "`observed` must have 2 axes"),
+        (lambda: applications.complete(EYE, COLUMN, X > 0), r"`observed` must have shape \(4, 1\)"),
+        (lambda: applications.complete(EYE, X[:2], X[:2] >= 0), r"`y` must have shape \(4, any\)"),
+        (lambda: applications.complete(EYE, X, X > 99), "`observed` must hold one entry a column"),
+        (lambda: applications.complete(EYE, X, X >= 0, diag_reg=0), "`diag_reg` must be a finite"),
+    ],
+    "applications.leave_one_out": [
+        (lambda: applications.leave_one_out(EYE, Y, diag_reg=1.0), "`y` must have 2 axes"),
+        (lambda: applications.leave_one_out(EYE, X[:2], diag_reg=1.0), "`y_train` must have 4"),
+    ],
+    "applications.graph_ntk": [
+        (lambda: graph(features=X[:2]), r"`features` must have shape \(4, any\)"),
+        (lambda: graph(adjacency=EYE.at[0, 1].set(1)), "`adjacency` must be symmetric"),
+        (lambda: graph(graph=np.zeros(3, int)), r"`graph` must have shape \(4,\)"),
+        (lambda: graph(num_blocks=0), "`num_blocks` must be an integer >= 1"),
+    ],
+    "evolution.center": [(lambda: evolution.center(X), r"`k` must have shape \(4, 4\)")],
+    "evolution.distance": [
+        (lambda: evolution.distance(EYE, EYE[:3, :3]), r"`k2` must have shape \(4, 4\)"),
+        (lambda: evolution.distance(EYE, 0 * EYE), "`k2` must not be zero"),
+        (lambda: evolution.distance(EYE * jnp.inf, EYE), "`k1` must be finite"),
+    ],
+    "evolution.velocity": [
+        (lambda: evolution.velocity(EYE, [0, 1]), "`kernels` must have 3 axes"),
+        (lambda: evolution.velocity(jnp.stack([EYE, EYE]), [1, 1]), "`times` must be 2 ascending"),
+        (lambda: evolution.velocity(EYE[None], [0]), "`times` must be 1 ascending"),
+    ],
+    "evolution.alignment": [
+        (lambda: evolution.alignment(EYE, Y[:2]), "`y` must have 4 rows"),
+        (lambda: evolution.alignment(EYE, Y), "`y` must not be zero"),
+        (lambda: evolution.alignment(jnp.ones((4, 4)), X), "`k` must not be zero"),
+    ],
+    "evolution.concentration": [
+        (lambda: evolution.concentration(EYE, 5), "`top` must be at most n=4"),
+        (lambda: evolution.concentration(EYE, 0), "`top` must be an integer >= 1"),
+        (lambda: evolution.concentration(EYE.at[0, 1].set(1)), "`k` must be symmetric"),
+    ],
+    "evolution.label_share": [
+        (lambda: evolution.label_share(EYE, X[:2], 1), "`y` must have 4 rows"),
+        (lambda: evolution.label_share(EYE, X, 9), "`top` must be at most n=4"),
+    ],
+    "evolution.sgd": [
+        (lambda: sgd(y_train=Y), "`y_train` must have 2 axes"),
+        (lambda: sgd(y_train=COLUMN[:2]), r"`y_train` must have shape \(4, any\)"),
+        (lambda: sgd(batch_size=5), "`batch_size` must be at most n=4"),
+        (lambda: sgd(save_at=[2, 1]), "`save_at` must be ascending epochs"),
+        (lambda: sgd(save_at=[]), "`save_at` must be ascending epochs"),
+        (lambda: sgd(save_at=[0.5]), "`save_at` must be an integer >= 0"),
+        (lambda: sgd(learning_rate=0.0), "`learning_rate` must be a finite number > 0"),
+        (
+            lambda: sgd(x_train=1e308 * UNIT),
+            "keep the loss finite",
+        ),
+    ],
     "runtime.scale": [(lambda: runtime.scale("huge"), "`name` must be one of 'quick', 'full'")],
     "runtime.progress": [],
     "networks.dense": [],
 }
 MODULES = (
+    applications,
     attacks,
     checking,
     data,
@@ -447,6 +565,7 @@ MODULES = (
     dynamics,
     empirical,
     features,
+    evolution,
     kernels,
     networks,
     regression,

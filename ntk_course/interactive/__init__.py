@@ -9,6 +9,8 @@ from ntk_course.interactive._base import PALETTE, Figure, compact
 from ntk_course.interactive._equivariance import equivariance
 from ntk_course.interactive._filter_bank import filter_bank
 from ntk_course.interactive._frontier import frontier
+from ntk_course.interactive._image_completion import image_completion
+from ntk_course.interactive._kernel_evolution import kernel_evolution
 from ntk_course.interactive._kip_images import kip_images
 from ntk_course.interactive._kip_plane import PlaneRun, kip_plane
 from ntk_course.interactive._linearized_dynamics import Run, linearized_dynamics, record_run
@@ -34,6 +36,8 @@ __all__ = [
     "equivariance",
     "filter_bank",
     "frontier",
+    "image_completion",
+    "kernel_evolution",
     "kip_images",
     "kip_plane",
     "linearized_dynamics",

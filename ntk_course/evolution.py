@@ -1,0 +1,246 @@
+"""How the kernel of a network moves while the network is trained: distance, velocity, alignment."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import pairwise
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jaxtyping import Array, Float
+
+from ntk_course import _checks
+from ntk_course._checks import Numbers
+from ntk_course.networks import Params
+from ntk_course.training import Trajectory
+
+
+def center(k: Float[Numbers, "n n"]) -> Float[Array, "n n"]:
+    """The kernel of the features without their mean.
+
+    Math: K_c = H K H, H = I - 1 1^T / n; rows and columns sum to zero.
+
+    Args:
+        k: Gram matrix, shape (n, n).
+    Returns:
+        The centred matrix, shape (n, n).
+    Raises:
+        ValueError: if the matrix is not square.
+    References:
+        Cortes et al. (2012), section 2. Lecture notes, section 4.
+    """
+    k = _checks.square("k", k)
+    return k - k.mean(0, keepdims=True) - k.mean(1, keepdims=True) + k.mean()
+
+
+def distance(k1: Float[Numbers, "n n"], k2: Float[Numbers, "n n"]) -> Float[Array, ""]:
+    """One minus the cosine of two matrices: 0 if they differ in scale only.
+
+    Math: S(K, K') = 1 - Tr(K K'^T) / (|K| |K'|), Frobenius norms; 1 - cos = |u - u'|^2 / 2 for the
+    unit matrices u, u', which is exact for small distances, too.
+
+    Args:
+        k1: shape (n, n); centre it first, or the mean hides the change.
+        k2: shape (n, n).
+    Returns:
+        A number in [0, 2], in [0, 1] for Gram matrices.
+    Raises:
+        ValueError: if the shapes differ or a matrix is zero.
+    Example:
+        >>> round(float(distance(jnp.eye(2), jnp.array([[3.0, 0.0], [0.0, 0.0]]))), 4)
+        0.2929
+
+    References:
+        Fort et al. (2020), section 3. Lecture notes, section 4.
+    """
+    k1, k2 = _checks.square("k1", k1), _checks.square("k2", k2)
+    _checks.shape("k2", k2, k1.shape, "Compare kernels on the same points.")
+    u1, u2 = (_unit(name, k) for name, k in (("k1", k1), ("k2", k2)))
+    return jnp.sum((u1 - u2) ** 2) / 2
+
+
+def _unit(name: str, k: Array) -> Array:
+    """The matrix over its Frobenius norm."""
+    norm = jnp.linalg.norm(k)
+    zero = not isinstance(k, jax.core.Tracer) and not bool(norm > 0)
+    _checks.require(not zero, name, "not be zero", "a zero matrix", "It has no direction.")
+    return k / norm
+
+
+def velocity(
+    kernels: Float[Numbers, "s n n"], times: Sequence[int | float] | Numbers
+) -> Float[np.ndarray, " s-1"]:
+    """How fast a kernel turns: its distance from one saved time to the next, per unit of time.
+
+    Math: v_i = S(K(t_i), K(t_(i+1))) / (t_(i+1) - t_i).
+
+    Args:
+        kernels: Gram matrices at the saved times, shape (S, n, n).
+        times: ascending, for example epochs, shape (S,).
+    Returns:
+        Velocities, shape (S - 1,).
+    Raises:
+        ValueError: if times do not ascend or shapes do not match.
+    References:
+        Fort et al. (2020), section 3. Lecture notes, section 4.
+    """
+    kernels = _checks.floats("kernels", kernels, ndim=3)
+    times = np.asarray(times, float)
+    ascending = times.shape == kernels.shape[:1] and len(times) > 1 and (np.diff(times) > 0).all()
+    rule = f"be {len(kernels)} ascending numbers, at least 2"
+    _checks.require(bool(ascending), "times", rule, times.tolist(), "One time a kernel.")
+    moved = [distance(a, b) for a, b in pairwise(kernels)]
+    return np.array(moved, float) / np.diff(times)
+
+
+def alignment(k: Float[Numbers, "n n"], y: Float[Numbers, "n *out"]) -> Float[Array, ""]:
+    """Centred kernel alignment: the cosine of a kernel and the kernel of the labels.
+
+    Math: y^T K_c y / (|K_c| |y|^2), y centred; for several outputs Tr(Y^T K_c Y) / (|K_c| |Y Y^T|).
+
+    Args:
+        k: Gram matrix, shape (n, n); it is centred here.
+        y: labels, shape (n,) or (n, n_out); they are centred here.
+    Returns:
+        A number in [-1, 1], >= 0 for Gram matrices.
+    Raises:
+        ValueError: if shapes do not match, or kernel or labels are constant.
+    References:
+        Cortes et al. (2012), definition 4; Baratin et al. (2021). Lecture notes, section 4.
+    """
+    k = center(k)
+    y = _checks.targets("y", y, len(k)).reshape(len(k), -1)
+    y = y - y.mean(0, keepdims=True)
+    return jnp.sum(_unit("k", k) * _unit("y", y @ y.T))
+
+
+def concentration(k: Float[Numbers, "n n"], top: int = 1) -> Float[Array, ""]:
+    """The share of a kernel's trace that its largest eigenvalues hold.
+
+    Math: sum_(i <= top) lambda_i / tr K.
+
+    Args:
+        k: Gram matrix, shape (n, n).
+        top: number of eigenvalues, between 1 and n.
+    Returns:
+        A number in (0, 1].
+    Raises:
+        ValueError: if the matrix is not symmetric or `top` is out of range.
+    References:
+        Baratin et al. (2021), section 3. Lecture notes, section 4.
+    """
+    values = jnp.linalg.eigvalsh(_checks.symmetric("k", k))
+    return values[-_top(top, len(values)) :].sum() / values.sum()
+
+
+def label_share(
+    k: Float[Numbers, "n n"], y: Float[Numbers, "n *out"], top: int
+) -> Float[Array, ""]:
+    """The share of the labels that lies in a kernel's leading eigenvectors.
+
+    Math: sum_(i <= top) |v_i^T y|^2 / |y|^2, for K_c and centred y.
+
+    Args:
+        k: Gram matrix, shape (n, n); it is centred here.
+        y: labels, shape (n,) or (n, n_out); they are centred here.
+        top: number of eigenvectors, between 1 and n.
+    Returns:
+        A number in [0, 1]; top / n on average for random eigenvectors.
+    Raises:
+        ValueError: if shapes do not match or `top` is out of range.
+    References:
+        Ortiz-Jimenez et al. (2021), section 4. Lecture notes, section 4.
+    """
+    k = center(_checks.symmetric("k", k))
+    y = _checks.targets("y", y, len(k)).reshape(len(k), -1)
+    y = _unit("y", y - y.mean(0, keepdims=True))
+    vectors = jnp.linalg.eigh(k)[1][:, -_top(top, len(k)) :]
+    return jnp.sum((vectors.T @ y) ** 2)
+
+
+def _top(top: int, n: int) -> int:
+    """A checked number of eigenvalues."""
+    top = _checks.integer("top", top)
+    _checks.require(top <= n, "top", f"be at most n={n}", top, "There are no more eigenvalues.")
+    return top
+
+
+def sgd(
+    key: Array,
+    apply_fn: Callable,
+    params: Params,
+    x_train: Float[Numbers, "n *shape"],
+    y_train: Float[Numbers, "n c"],
+    *,
+    learning_rate: float,
+    batch_size: int,
+    save_at: Sequence[int],
+    attack_fn: Callable | None = None,
+) -> Trajectory:
+    """Minibatch gradient descent on the cross-entropy, with parameters saved at some epochs.
+
+    Math: theta <- theta - eta grad_theta mean_(i in B) l(f(x_i; theta), y_i); with `attack_fn`, x_i
+    is replaced by its adversarial example against the current parameters (adversarial training).
+
+    Args:
+        key: of the orders of the examples, and of the attacks.
+        apply_fn: (params, x) -> logits, shape (n, C).
+        params: initial parameters, any pytree.
+        x_train: inputs, shape (n, ...).
+        y_train: one-hot labels, shape (n, C).
+        learning_rate: eta > 0, for the *mean* over a batch.
+        batch_size: examples a step; what is left over at the end of an epoch is left out.
+        save_at: epochs (0 is the start), ascending; the last one ends the training.
+        attack_fn: (key, predict_fn, x, y) -> x_adv, for example a `functools.partial` of
+            `attacks.pgd`; None trains plainly.
+    Returns:
+        A `Trajectory`; its steps are epochs.
+    Raises:
+        ValueError: if shapes do not match, epochs do not ascend, or training diverged.
+    References:
+        Madry et al. (2018), eq. 2.1. Lecture notes, section 3, eq. 30, and section 4.
+    """
+    _checks.is_callable("apply_fn", apply_fn)
+    x = _checks.floats("x_train", x_train, ndim=range(2, 6))
+    y = _checks.floats("y_train", y_train, ndim=2)
+    _checks.shape("y_train", y, (len(x), None), "One-hot labels, one row an input.")
+    rate = _checks.scalar("learning_rate", learning_rate, positive=True)
+    size = _checks.integer("batch_size", batch_size)
+    _checks.require(size <= len(x), "batch_size", f"be at most n={len(x)}", size, "Lower it.")
+    epochs = [_checks.integer("save_at", epoch, least=0) for epoch in save_at]
+    ascending = len(epochs) > 0 and bool((np.diff(epochs) > 0).all())
+    _checks.require(ascending, "save_at", "be ascending epochs", epochs, "Sort them.")
+    saved, now, loss = [], 0, jnp.zeros(())
+    for epoch in epochs:
+        for i in range(now, epoch):
+            pass_key = jax.random.fold_in(key, i)
+            params, loss = _epoch(apply_fn, attack_fn, size, params, pass_key, x, y, rate)
+        now = epoch
+        saved.append(params)
+    fix = "Lower it."
+    _checks.require(bool(jnp.isfinite(loss)), "learning_rate", "keep the loss finite", rate, fix)
+    return Trajectory(np.array(epochs), jax.tree.map(lambda *leaves: jnp.stack(leaves), *saved))
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _epoch(apply_fn, attack_fn, size, params, key, x, y, rate):
+    """One pass over the examples in random order, and the last loss."""
+    optimizer = optax.sgd(rate)
+    order = jax.random.permutation(key, len(x))[: len(x) // size * size].reshape(-1, size)
+
+    def loss_fn(params, inputs, labels):
+        return optax.softmax_cross_entropy(apply_fn(params, inputs), labels).mean()
+
+    def step(carry, rows):
+        params, state = carry
+        inputs, labels = x[rows], y[rows]
+        if attack_fn is not None:
+            predict_fn = jax.tree_util.Partial(apply_fn, params)
+            inputs = attack_fn(jax.random.fold_in(key, rows[0]), predict_fn, inputs, labels)
+        loss, gradient = jax.value_and_grad(loss_fn)(params, inputs, labels)
+        updates, state = optimizer.update(gradient, state, params)
+        return (optax.apply_updates(params, updates), state), loss
+
+    (params, _), losses = jax.lax.scan(step, (params, optimizer.init(params)), order)
+    return params, losses[-1]
