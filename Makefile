@@ -57,7 +57,7 @@ serve: book  ## build the book and serve it on localhost, PORT=8000
 
 $(PEERS)/.installed: $(STAMP) benchmarks/peers.txt
 	"$(PYTHON)" -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet -r benchmarks/peers.txt -c requirements.txt
+	$(PEERS)/bin/python -m pip install --quiet -r benchmarks/peers.txt
 	$(PEERS)/bin/python -m pip install --quiet --no-deps torchattacks==3.5.1 foolbox==3.3.4 \
 		eagerpy==0.30.0 adversarial-robustness-toolbox==1.20.1
 	$(PEERS)/bin/python -m pip install --quiet -e . -c requirements.txt
