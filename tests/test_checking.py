@@ -2,6 +2,7 @@
 
 import re
 import sys
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -93,8 +94,8 @@ def test_grade__words_in_any_order_and_case_and_more_hints_with_more_tries():
         assert hints[min(tries, len(hints) - 1)] in checking.grade("who", "x", tries=tries).message
 
 
-def test_check__prints_and_opens_the_next_hint(capsys):
-    checking._tries.clear()
+def test_check__prints_and_opens_the_next_hint(capsys, monkeypatch):
+    monkeypatch.setattr(checking, "_tries", Counter())
     hints = checking.exercises()["how-many"]["hints"]
     for answer in (..., 1.0, 2.0, 780.0):
         checking.check("how-many", answer)
