@@ -3,7 +3,8 @@
 Two classifiers are trained on MNIST here, in JAX, and copied into PyTorch: an MLP and a small
 convolutional network. Each library attacks 500 images with 40 steps of its own PGD (l_inf, step
 0.01, random start, cross-entropy), on CPU, in turns in one process, after a warm-up. Seconds, at
-epsilon 0.3, are compared with torchattacks; robust accuracies, at 0.05 and 0.3, with all three.
+epsilon 0.3, are compared with torchattacks, ours returning the last point as theirs does; robust
+accuracies, at 0.05 and 0.3, with all three, ours returning the best point as it does by default.
 Printed as JSON; the environment is that of `peers.txt`.
 """
 
@@ -157,8 +158,8 @@ def measure(name, repeats=7):
 
     one_hot, key = jnp.asarray(data.one_hot(y, 10)), jax.random.key(1)
 
-    def ours(epsilon):
-        options = {"epsilon": epsilon, "step_size": STEP, "num_steps": STEPS}
+    def ours(epsilon, best=True):
+        options = {"epsilon": epsilon, "step_size": STEP, "num_steps": STEPS, "best": best}
         return jax.block_until_ready(attacks.pgd(key, predict_fn, images, one_hot, **options))
 
     def robust(moved, epsilon):
@@ -175,7 +176,7 @@ def measure(name, repeats=7):
     behind = max(v["ours"] - min(v[who] for who in rivals) for v in list(accuracy.values())[1:])
     seconds = {"ours": [], **{who: [] for who in rivals}}
     for _ in range(repeats):
-        for who, run in {"ours": partial(ours, EPSILONS[-1]), **rivals}.items():
+        for who, run in {"ours": partial(ours, EPSILONS[-1], best=False), **rivals}.items():
             begin = time.perf_counter()
             run()
             seconds[who].append(time.perf_counter() - begin)
