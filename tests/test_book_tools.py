@@ -62,6 +62,7 @@ def test_counts__are_those_of_the_sources():
     lectures = list((ROOT / "lectures").glob("[0-9][0-9]_*.md"))
     assert found["chapters"] == sum(int(path.name[:2]) < 90 for path in lectures)
     assert found["exercises"] >= 3 * found["chapters"]
+    assert 3 * found["chapters"] <= found["quiz questions"] <= 5 * found["chapters"]
     assert found["equations traced, of 37"] == 37
     notebooks = [path.with_suffix(".ipynb").read_text("utf8") for path in lectures]
     shown = sum(text.count('class=\\"course-figure\\"') for text in notebooks)

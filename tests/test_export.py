@@ -20,10 +20,19 @@ HEADER = "---\njupytext:\n  text_representation:\n    format_name: myst\n---\n\n
 
 @pytest.fixture(scope="module")
 def text() -> str:
-    """The Markdown of the exported fixture."""
-    notebooks = export(sorted(FIXTURES.glob("0*.md")), BIBLIOGRAPHY)
+    """The Markdown of the exported fixture, solutions included."""
+    notebooks = export(sorted(FIXTURES.glob("0*.md")), BIBLIOGRAPHY, solutions=True)
     cells = notebooks[FIXTURES / "04_everything.md"].cells
     return "\n\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+
+
+def test_export__leaves_solutions_out_of_the_students_notebook():
+    notebooks = export(sorted(FIXTURES.glob("0*.md")), BIBLIOGRAPHY)
+    cells = notebooks[FIXTURES / "04_everything.md"].cells
+    written = "\n".join(cell.source for cell in cells)
+    assert "> **Exercise 4.1 (Try).**" in written
+    assert "Solution to" not in written
+    assert "two blank lines stay" not in written
 
 
 def export_text(folder: Path, body: str) -> str:

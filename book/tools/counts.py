@@ -1,4 +1,4 @@
-"""Prints what the course has: chapters, exercises, equations traced, references, moving figures."""
+"""Prints what the course has: chapters, exercises, questions, equations, references, figures."""
 
 import re
 
@@ -6,16 +6,20 @@ import yaml
 from equations import LAST, TABLE, rows
 from export import ROOT
 
+from ntk_course.checking import questions
+
 
 def counts() -> dict[str, int]:
     """Name -> number, counted in the sources."""
     sources = sorted((ROOT / "lectures").glob("[0-9][0-9]_*.md"))
     texts = [path.read_text("utf8") for path in sources]
-    figures = re.compile(r"^interactive\.(?!Curves|PlaneRun|Run|Variant)\w+\(", re.M)
+    figures = re.compile(r"^interactive\.(?!quiz|record_run)[a-z]\w+\(", re.M)
     bib = (ROOT / "book" / "references.bib").read_text("utf8")
+    chapters = [path.name[:2] for path in sources if int(path.name[:2]) < 90]
     return {
-        "chapters": sum(int(path.name[:2]) < 90 for path in sources),
+        "chapters": len(chapters),
         "exercises": sum(len(re.findall(r"^:+\{exercise\}", text, re.M)) for text in texts),
+        "quiz questions": sum(len(questions(number)["quiz"]) for number in chapters),
         f"equations traced, of {LAST + 1}": len(rows(yaml.safe_load(TABLE.read_text("utf8")))),
         "references": len(re.findall(r"^@\w+\{", bib, re.M)),
         "figures that move": sum(len(figures.findall(text)) for text in texts),
