@@ -18,7 +18,7 @@
 
   class AttackPlane extends CourseFigure {
     build(spec) {
-      this.panelBox.style.gridTemplateColumns = "repeat(auto-fit, minmax(min(20rem, 100%), 1fr))";
+      this.panelBox.style.gridTemplateColumns = "repeat(auto-fit, minmax(min(17rem, 100%), 1fr))";
       const side = (sign) => columns(Array.from(spec.x).filter((_, i) => spec.y[i] * sign > 0));
       this.sides = NORMS.map((norm, k) => {
         const panel = this.panel({ label: spec.labels[norm.key], height: 380, aspect: 1,
