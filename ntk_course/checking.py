@@ -11,6 +11,7 @@ import numpy as np
 
 from ntk_course import _checks
 
+_FOLDER = files("ntk_course") / "questions"
 _tries: Counter = Counter()
 
 
@@ -32,18 +33,19 @@ def questions(chapter: str) -> Mapping[str, Any]:
     Raises:
         ValueError: if there is no such chapter.
     """
-    folder = files("ntk_course") / "questions"
-    known = sorted(path.name[:2] for path in folder.iterdir() if path.name.endswith(".toml"))
-    _checks.one_of("chapter", chapter, known)
-    return tomllib.loads((folder / f"{chapter}.toml").read_text(encoding="utf8"))
+    _checks.one_of("chapter", chapter, _chapters())
+    return tomllib.loads((_FOLDER / f"{chapter}.toml").read_text(encoding="utf8"))
 
 
 @cache
 def exercises() -> Mapping[str, Mapping[str, Any]]:
     """The keys of all exercises, by name: a `value` or `low` and `high`, `hints`, `traps`."""
-    folder = files("ntk_course") / "questions"
-    chapters = sorted(path.name[:2] for path in folder.iterdir() if path.name.endswith(".toml"))
-    return {n: key for c in chapters for n, key in questions(c).get("exercise", {}).items()}
+    return {n: key for c in _chapters() for n, key in questions(c).get("exercise", {}).items()}
+
+
+def _chapters() -> list[str]:
+    """The digits of the chapters that have questions."""
+    return sorted(path.name[:2] for path in _FOLDER.iterdir() if path.name.endswith(".toml"))
 
 
 def grade(name: str, answer: object, *, tries: int = 0) -> Grade:
