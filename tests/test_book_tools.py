@@ -1,10 +1,12 @@
 """The tools of the house: the skeleton of a chapter keeps the rules, the counts count."""
 
+import re
 import sys
 from pathlib import Path
 
 import pytest
 import yaml
+from pybtex.database import parse_file
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "book" / "tools"), str(ROOT / "book" / "_ext")]
@@ -64,6 +66,30 @@ def test_counts__are_those_of_the_sources():
     assert found["exercises"] >= 3 * found["chapters"]
     assert 3 * found["chapters"] <= found["quiz questions"] <= 5 * found["chapters"]
     assert found["equations traced, of 37"] == 37
+    assert found["references of the lecture notes, of 52"] == 52
     notebooks = [path.with_suffix(".ipynb").read_text("utf8") for path in lectures]
     shown = sum(text.count('class=\\"course-figure\\"') for text in notebooks)
     assert found["figures that move"] == shown
+
+
+def cited_by_the_notes() -> dict[str, str]:
+    """The notes' label of a work -> our key."""
+    entries = parse_file(str(ROOT / "book" / "references.bib")).entries
+    notes = {key: entry.fields.get("note", "") for key, entry in entries.items()}
+    labels = {key: re.fullmatch(r"Notes: \[(.+)\]", text) for key, text in notes.items()}
+    return {label[1]: key for key, label in labels.items() if label}
+
+
+def test_bibliography__is_cited_entry_by_entry():
+    pages = [*(ROOT / "lectures").glob("*.md"), *(ROOT / "book").glob("*.md")]
+    roles = re.findall(r"\{cite:\w\}`([^`]+)`", "".join(path.read_text("utf8") for path in pages))
+    cited = {key.strip() for keys in roles for key in keys.split(",")}
+    assert cited == set(parse_file(str(ROOT / "book" / "references.bib")).entries)
+
+
+def test_bibliography__holds_all_that_the_notes_cite():
+    notes = list((ROOT.parent / "shared" / "notes").glob("*.txt"))
+    if not notes:
+        pytest.skip("the lecture notes are not beside the project")
+    listed = notes[0].read_text("utf8").split("\nReferences\n")[1]
+    assert set(re.findall(r"^- \[(.+?)\]", listed, re.M)) == set(cited_by_the_notes())

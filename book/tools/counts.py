@@ -8,6 +8,8 @@ from export import ROOT
 
 from ntk_course.checking import questions
 
+NOTES = 52  # entries in the lecture notes' own list
+
 
 def counts() -> dict[str, int]:
     """Name -> number, counted in the sources."""
@@ -22,6 +24,7 @@ def counts() -> dict[str, int]:
         "quiz questions": sum(len(questions(number)["quiz"]) for number in chapters),
         f"equations traced, of {LAST + 1}": len(rows(yaml.safe_load(TABLE.read_text("utf8")))),
         "references": len(re.findall(r"^@\w+\{", bib, re.M)),
+        f"references of the lecture notes, of {NOTES}": len(re.findall(r"\{Notes: \[", bib)),
         "figures that move": sum(len(figures.findall(text)) for text in texts),
     }
 
