@@ -33,7 +33,8 @@ def one_of(name: str, value: object, allowed: Sequence[object]) -> None:
 
 def is_callable(name: str, value: object) -> None:
     """Check that an argument can be called."""
-    require(callable(value), name, "be a function", repr(value), "Pass the function itself.")
+    if not callable(value):  # the repr of a function with its arrays is slow
+        fail(name, "be a function", repr(value), "Pass the function itself.")
 
 
 def integer(name: str, value: object, *, least: int = 1) -> int:

@@ -1,4 +1,7 @@
-"""One call on one device, on eight, or on several processes: rows of a batch laid over a mesh."""
+"""Rows of a batch laid over a mesh of devices or processes, or over the cores of a CPU."""
+
+import os
+from functools import partial
 
 import jax
 import numpy as np
@@ -31,3 +34,19 @@ def sharding(mesh: Mesh, axis: int | None = None) -> NamedSharding:
     """The layout of `lay`."""
     names = () if axis is None else (None,) * axis + mesh.axis_names
     return NamedSharding(mesh, PartitionSpec(*names))
+
+
+def num_parts(x: Array) -> int:
+    """Equal parts of a batch to work on at once: on CPUs one small batch leaves cores idle."""
+    on_cpu = all(device.platform == "cpu" for device in x.devices())
+    most = min(os.cpu_count() or 1, len(x) // 64) if on_cpu else 1
+    return next((k for k in range(most, 1, -1) if len(x) % k == 0), 1)
+
+
+def compiled(step: partial, *arguments) -> partial:
+    """Machine code of partial(jitted, static, first) for these arguments (JAX keeps it).
+
+    Any thread may run it, whatever JAX settings its own are.
+    """
+    static, first = step.args
+    return partial(step.func.lower(static, first, *arguments).compile(), first)

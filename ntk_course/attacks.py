@@ -1,6 +1,7 @@
 """Adversarial attacks inside an l_inf or l2 ball, and the worst of several: FGSM, PGD, evaluate."""
 
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import NamedTuple
 
@@ -10,8 +11,10 @@ import numpy as np
 import optax
 from jaxtyping import Array, Bool, Float
 
-from ntk_course import _checks, runtime
+from ntk_course import _checks, _devices, runtime
 from ntk_course._checks import Numbers
+
+Number = float | int | Array
 
 
 class Geometry(NamedTuple):
@@ -40,25 +43,25 @@ def _unit(v: Array) -> Array:
     return v / jnp.where(norm > 0, norm, 1.0)
 
 
-def _shift(x: Array, delta: Array) -> Array:
+def _shift(x: Array, delta: Number) -> Array:
     """x + delta, one digit back where that was rounded away from x: nothing moves by more."""
     moved = x + delta
     return jnp.where(jnp.abs(moved - x) > jnp.abs(delta), jnp.nextafter(moved, x), moved)
 
 
-def _linf_ball(x: Array, epsilon: Array, lo: Array, hi: Array) -> Callable:
+def _linf_ball(x: Array, epsilon: Number, lo: Number, hi: Number) -> Callable:
     # A box: its corners are computed once, and a step only clips.
     low, high = jnp.maximum(_shift(x, -epsilon), lo), jnp.minimum(_shift(x, epsilon), hi)
     return jax.tree_util.Partial(jnp.clip, min=low, max=high)
 
 
-def _l2_ball(x: Array, epsilon: Array, lo: Array, hi: Array) -> Callable:
+def _l2_ball(x: Array, epsilon: Number, lo: Number, hi: Number) -> Callable:
     # A little less than epsilon, so that the norm as computed is not above it.
     goal = epsilon * (1 - 16 * float(jnp.finfo(x.dtype).eps))
     return jax.tree_util.Partial(_shrink, x, goal, lo, hi)
 
 
-def _shrink(x: Array, goal: Array, lo: Array, hi: Array, x_adv: Array) -> Array:
+def _shrink(x: Array, goal: Number, lo: Number, hi: Number, x_adv: Array) -> Array:
     delta = x_adv - x
     norm = _norms(delta)
     delta = jnp.where(norm > goal, delta * (goal / jnp.where(norm > 0, norm, 1.0)), delta)
@@ -151,13 +154,7 @@ def project(
     x, epsilon, bounds = _problem(x, epsilon, norm, bounds)
     x_adv = _checks.floats("x_adv", x_adv, ndim=x.ndim)
     _checks.shape("x_adv", x_adv, x.shape, "Give one point for each original.")
-    return _ball(norm, x, epsilon, *bounds)(x_adv.astype(x.dtype))
-
-
-@partial(jax.jit, static_argnums=0)
-def _ball(norm: str, x: Array, epsilon: Array, lo: Array, hi: Array) -> Callable:
-    """The projection of `project`, as a pytree that jitted functions take."""
-    return GEOMETRIES[norm].ball(x, epsilon, lo, hi)
+    return GEOMETRIES[norm].ball(x, epsilon, *bounds)(x_adv.astype(x.dtype))
 
 
 def fgsm(
@@ -251,50 +248,78 @@ def pgd(
     steps, runs = _checks.integer("num_steps", num_steps), _checks.integer("restarts", restarts)
     if not isinstance(predict_fn, jax.tree_util.Partial):
         predict_fn = jax.tree_util.Partial(predict_fn)
-    out = jax.eval_shape(predict_fn, x).shape
+    traced = jax.make_jaxpr(predict_fn)(x)
+    out = traced.out_avals[0].shape
     _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
-    options = (norm, loss, targeted)
-    state = (x, x, jnp.full(len(x), -jnp.inf, x.dtype))
-    ball = _ball(norm, x, epsilon, lo, hi)
+    starts = [x] * runs
+    if x_start is not None:
+        x_start = _checks.floats("x_start", x_start, ndim=x.ndim).astype(x.dtype)
+        _checks.shape("x_start", x_start, x.shape, "Give one point for each input.")
+        starts = [x_start] * runs
+    elif random_start:
+        starts = [_draw(norm, k, x, epsilon) for k in jax.random.split(key, runs)]
+    values = (predict_fn, traced.consts, x, y, starts, epsilon, step_size, jnp.zeros(()))
+    inside = any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(values))
+    size = len(x) if inside else len(x) // _devices.num_parts(x)
+    parts = _cut(size, norm, best, x, y, starts, epsilon, lo, hi)
+    step, look = (partial(f, (norm, loss, targeted, best), predict_fn) for f in (_step, _look))
+    if not inside:  # compiled in this thread, whose settings of JAX the others do not have
+        _, state, problem = parts[0]
+        step = _devices.compiled(step, state, *problem, step_size)
+        look = _devices.compiled(look, state, *problem) if best else None
+    climb = partial(_climb, step, look, steps, step_size, epsilon if best else None, inside)
+    if len(parts) == 1:
+        return climb(parts[0])
+    with ThreadPoolExecutor(len(parts)) as pool:
+        return jnp.concatenate(list(pool.map(climb, parts)))
 
-    def climb(state):
-        return _step(options, state, predict_fn, y, ball, step_size)
 
-    if best:  # x itself, and the one long step of FGSM, are looked at first
-        state = _step(options, state, predict_fn, y, ball, epsilon)
-        state = _look(options, state, predict_fn, y)
-    for run_key in jax.random.split(key, runs):
-        if x_start is not None:
-            start = project(x_start, x, epsilon, norm=norm, bounds=bounds)
-        else:
-            start = _start(norm, run_key, x, epsilon, ball) if random_start else x
+def _climb(step, look, num_steps, step_size, epsilon, in_loop, part):
+    """The runs from all starts, one after another; the best point, or the last for no epsilon."""
+    starts, state, problem = part
+    if epsilon is not None:  # x itself, and the one long step of FGSM, are looked at first
+        state = look(step(state, *problem, epsilon), *problem)
+    for start in starts:
         state = (start, *state[1:])
-        if isinstance(x, jax.core.Tracer):  # inside a training step: one loop, compiled with it
-            state = jax.lax.fori_loop(0, steps, lambda _, s: climb(s), state)
-        else:  # XLA on CPUs runs products and convolutions several times faster outside its loops
-            for _ in range(steps):
-                state = climb(state)
-        if best:
-            state = _look(options, state, predict_fn, y)
-    return state[1] if best else state[0]
+        loop = jax.lax.fori_loop if in_loop else _loop
+        state = loop(0, num_steps, lambda _, s: step(s, *problem, step_size), state)
+        state = state if epsilon is None else look(state, *problem)
+    return state[0] if epsilon is None else state[1]
+
+
+def _loop(start: int, stop: int, body: Callable, state: tuple) -> tuple:
+    """`fori_loop` in Python: XLA on CPUs is several times faster outside of its own loops."""
+    for i in range(start, stop):
+        state = body(i, state)
+    return state
 
 
 @partial(jax.jit, static_argnums=0)
-def _start(norm: str, key: Array, x: Array, epsilon: Array, ball: Callable) -> Array:
-    return ball(x + GEOMETRIES[norm].draw(key, x, epsilon))
+def _draw(norm: str, key: Array, x: Array, epsilon: float | Array) -> Array:
+    return x + GEOMETRIES[norm].draw(key, x, epsilon)
+
+
+@partial(jax.jit, static_argnums=(0, 1, 2))
+def _cut(size, norm, best, x, y, starts, epsilon, lo, hi) -> list[tuple]:
+    """Parts of so many examples: (starting points, state, what a step needs beside it)."""
+    parts = []
+    for rows in (slice(i, i + size) for i in range(0, len(x), size)):
+        ball = GEOMETRIES[norm].ball(x[rows], epsilon, lo, hi)
+        state = (x[rows], *((x[rows], jnp.full(size, -jnp.inf, x.dtype)) if best else ()))
+        parts.append(([ball(start[rows]) for start in starts], state, (y[rows], ball)))
+    return parts
 
 
 @partial(jax.jit, static_argnums=0)
-def _step(options, state, predict_fn, y, ball, step_size):
-    """One step, and the best point so far: (x_adv, best, its gain)."""
-    x_adv = state[0]
-    (_, gain), gradient = jax.value_and_grad(_gain, has_aux=True)(x_adv, options, predict_fn, y)
-    moved = ball(x_adv + step_size * GEOMETRIES[options[0]].ascend(gradient))
-    return moved, *_better(gain, *state)
+def _step(options, predict_fn, state, y, ball, step_size):
+    """One step, and the best point so far, if it is wanted: (x_adv, best, its gain)."""
+    gradient, gain = jax.grad(_gain, has_aux=True)(state[0], options, predict_fn, y)
+    moved = ball(state[0] + step_size * GEOMETRIES[options[0]].ascend(gradient))
+    return moved, *(_better(gain, *state) if options[-1] else ())
 
 
 @partial(jax.jit, static_argnums=0)
-def _look(options, state, predict_fn, y):
+def _look(options, predict_fn, state, y, _ball):
     """The best point so far, the current one included."""
     return state[0], *_better(_gain(state[0], options, predict_fn, y)[1], *state)
 
@@ -307,7 +332,7 @@ def _better(gain, x_adv, top, top_gain):
 
 
 def _gain(x, options, predict_fn, y):
-    _, loss, targeted = options
+    _, loss, targeted, _ = options
     gain = LOSSES[loss](predict_fn(x), y) * (-1 if targeted else 1)
     return gain.sum(), gain
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntk_course import attacks, kernels, networks, regression
+from ntk_course import _devices, attacks, kernels, networks, regression
 
 NORMS = {
     "linf": lambda v: np.abs(v.reshape(len(v), -1)).max(1),
@@ -113,6 +113,33 @@ def test_pgd__attacks_each_example_alone(machine, which, norm):
     for i in range(6):
         alone = attack(x[i : i + 1], y[i : i + 1], random_start=False)
         np.testing.assert_allclose(together[i : i + 1], alone, atol=1e-9)
+
+
+@pytest.mark.parametrize("options", [{}, {"best": False}, {"norm": "l2", "restarts": 2}])
+def test_pgd__parts_of_a_batch_at_once_change_nothing(rng, monkeypatch, options):
+    x, w = jnp.asarray(rng.uniform(size=(192, 5))), jnp.asarray(rng.normal(size=(5, 3)))
+    y = jnp.eye(3)[jnp.arange(192) % 3]
+    options = {"epsilon": 0.2, "step_size": 0.05, "num_steps": 4} | options
+    found = []
+    for cores in (1, 3):
+        monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
+        assert _devices.num_parts(x) == cores
+        found.append(attacks.pgd(jax.random.key(0), lambda x: jnp.tanh(x @ w), x, y, **options))
+    np.testing.assert_allclose(*found, atol=1e-12)
+
+
+def test_pgd__on_fixed_images_inside_the_gradient_of_a_closed_over_network(rng):
+    x, y = jnp.asarray(rng.uniform(size=(128, 5))), jnp.eye(3)[jnp.arange(128) % 3]
+    w = jnp.asarray(rng.normal(size=(5, 3)))
+
+    def loss(w):
+        options = {"epsilon": 0.2, "step_size": 0.05, "num_steps": 3}
+        moved = attacks.pgd(jax.random.key(0), lambda x: x @ w, x, y, **options)
+        return attacks.cross_entropy(jax.lax.stop_gradient(moved) @ w, y).mean()
+
+    eager, jitted = jax.grad(loss)(w), jax.jit(jax.grad(loss))(w)
+    np.testing.assert_allclose(eager, jitted, atol=1e-12)
+    assert np.abs(eager).max() > 0
 
 
 def test_pgd__begins_where_it_is_told(machine):

@@ -359,7 +359,7 @@ CASES = {
         (lambda: pgd(loss="hinge"), "`loss` must be one of 'cross_entropy'"),
         (lambda: pgd(x=NAN), "`x` must be finite"),
         (lambda: pgd(step_size=-1), "`step_size` must be a finite number >= 0"),
-        (lambda: pgd(x_start=UNIT[:1]), "`x_adv` must have shape"),
+        (lambda: pgd(x_start=UNIT[:1]), "`x_start` must have shape"),
     ],
     "attacks.evaluate": [
         (lambda: attacks.evaluate(first, UNIT, COLUMN, {}), "`attacks` must name at least one"),
