@@ -321,7 +321,10 @@ def kip(
     def write() -> None:
         if path is not None and jax.process_index() == 0:
             done = {name: values[: state.step] for name, values in trace.items()}
-            _checkpoint.save(path, run, _kip.leaves(state) | done | {"saved": saved})
+            try:
+                _checkpoint.save(path, run, _kip.leaves(state) | done | {"saved": saved})
+            except OSError as error:
+                _kip.unwritten(path, error)
 
     classes = np.argmax(y_t, 1) if y_t.shape[1] > 1 else np.asarray(y_t[:, 0] > 0)
     groups = [np.flatnonzero(classes == c) for c in np.unique(classes)]
