@@ -52,7 +52,7 @@ def diverged(step: int, rate: float, diag_reg: float) -> None:
 def unwritten(path: Path, error: OSError) -> None:
     """Say that a checkpoint could not be written: a full disk must not cost the run."""
     fix = "Make room, or name a file in a folder that can be written."
-    text = f"`checkpoint` must be a file that can be written; got {path} and {error}. {fix}"
+    text = f"`checkpoint` must be a file that can be written; got {path} ({error}). {fix}"
     warnings.warn(f"{text} The run goes on; a killed one takes up the last written.", stacklevel=4)
 
 
