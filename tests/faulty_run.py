@@ -14,6 +14,7 @@ import signal
 import sys
 import traceback
 import warnings
+from copy import deepcopy
 from itertools import count
 from pathlib import Path
 
@@ -80,8 +81,9 @@ def of_modules(*names):
 
 
 def of_functions(*names):
-    """Watches functions whose names begin with one of these."""
-    return lambda frame: frame.f_code.co_name.startswith(names)
+    """Watches those functions of the package and of the tool that write, and of what they call."""
+    modules = of_modules("lectures", "ntk_course", "jupyter_cache", "shutil", "pathlib")
+    return lambda frame: frame.f_code.co_name.startswith(names) and modules(frame)
 
 
 def age(paths):
@@ -240,7 +242,11 @@ class Lectures:
         lectures.ROOT, lectures.LECTURES = folder, folder / "lectures"
         lectures.CACHE = self.build / ".jupyter_cache"
         lectures.FINGERPRINT, lectures.BUILT = self.build / "package.sha256", self.build / "built"
-        if not real:
+        if not real:  # each lecture is read once
+            read = {path: lectures.read_lecture(path) for path in lectures.sources()}
+            exported = lectures.export(lectures.sources(), lectures.BIBLIOGRAPHY)
+            lectures.read_lecture = lambda path: deepcopy(read[path])
+            lectures.export = lambda *_: deepcopy(exported)
             lectures.run_lecture = self.pretend
 
     def pretend(self, path, notebook):
@@ -288,17 +294,15 @@ class Lectures:
         assert self.notebooks() == new
         assert not self.tool.BUILT.exists()  # the pages are to be built anew
 
-    def killed(self, stride):
+    def killed(self, strides):
+        """With a stride for each group of functions, separated by blanks."""
         old, new = self.states()
-        watched = of_functions(
-            "open_cache", "execute", "keep", "cache_notebook_bundle", "clear_cache", "_rmtree",
-            "create_db", "create_record", "remove_record", "write", "whole",
-        )  # fmt: skip
         number = 0
-        for _ in kills(self.make, watched, stride):
-            self.recover(old, new)
-            self.restore()
-            number += 1
+        for names, stride in strides.items():
+            for _ in kills(self.make, of_functions(*names.split()), stride):
+                self.recover(old, new)
+                self.restore()
+                number += 1
         return {"kills": number}
 
     def full_disk(self, limits):
