@@ -269,7 +269,8 @@ def kip(
         attack_fn: (key, predict_fn, x, y) -> x, the targets that are worst for the current set, for
             example `functools.partial(attacks.pgd, epsilon=...)`: adversarial KIP.
         save_at: steps at which the support inputs are kept; 0 is the start.
-        checkpoint: file that keeps the run; taken up again if it exists.
+        checkpoint: file that keeps the run; taken up again if it exists. Where it cannot be
+            written, a warning says so and the run goes on.
         checkpoint_every: steps between two writings of it.
         mesh: devices to use, with one axis; None takes all that there are.
     Returns:

@@ -251,7 +251,7 @@ class Lectures:
 
     def pretend(self, path, notebook):
         for number, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
-            text = f"{self.tool.package_fingerprint()} ran {cell.source}\n" * 200
+            text = f"{self.tool.package_fingerprint()} ran {cell.source}\n" * 1000
             cell.execution_count = number
             cell.outputs = [nbformat.v4.new_output("stream", name="stdout", text=text)]
 
@@ -311,6 +311,9 @@ class Lectures:
             assert run(self.make, limit=limit) == 3  # a message, no traceback
             self.recover(old, new)
             self.restore()
+        assert run(lambda: self.tool_runs("execute")) == 0
+        assert run(lambda: self.tool_runs("export"), limit=limits[-1]) == 3
+        self.recover(old, new)
         return {"limits": limits}
 
     def damaged(self):

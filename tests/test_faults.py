@@ -201,7 +201,7 @@ def test_load__downloads_once_with_a_bar_and_says_each_mirrors_reason(
     mirrors("nowhere", "404")
     assert data.load("mnist", cache_dir=tmp_path, n_train=7).x_train.shape == (7, 28, 28, 1)
     assert capfd.readouterr().err == ""
-    with pytest.warns(UserWarning, match=r"9/: \[Errno 111\] .*; http.*/404/: 404 Client Error"):
+    with pytest.warns(UserWarning, match=r"9/: \[Errno \d+\] .*; http.*/404/: 404 Client Error"):
         data.load("mnist", cache_dir=tmp_path / "empty")
 
 
@@ -438,7 +438,9 @@ def test_lectures__killed_at_any_moment_the_next_run_is_right(tree):
 
 
 def test_lectures__on_a_full_disk_say_so_and_recover(tree):
-    script("lectures", "full_disk", tree, limits=[0, 100, 9000, 20_000])
+    script(
+        "lectures", "full_disk", tree, limits=[0, 100, 9000, 60_000]
+    )  # the last holds the database
 
 
 def test_lectures__a_damaged_cache_is_not_used(tree):
@@ -462,7 +464,7 @@ def test_lectures__killed_while_a_cell_runs_and_dead_kernels(tree):
     done = subprocess.run(**call("lectures", "make", tree, {"real": True}), timeout=300)
     assert done.returncode == 1
     assert re.search(r"01_lecture.md +cached .*\n +02_lecture.md +[\d.]+ s", done.stdout)
-    assert "03_lecture.md, code cell 0:\nKernel died" in done.stderr
+    assert re.search(r"03_lecture.md, code cell [01]:\nKernel died", done.stderr)
     assert "Traceback" not in done.stderr
     (lectures / "03_lecture.md").unlink()
     script("lectures", "make", tree, {"real": True})
