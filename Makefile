@@ -11,6 +11,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PEERS := .venv-peers
 HTML := _build/html
+BUILT := _build/built
 CODE := ntk_course tests benchmarks book
 
 .DEFAULT_GOAL := help
@@ -32,7 +33,10 @@ $(STAMP): requirements.txt pyproject.toml
 book: $(STAMP)  ## execute the lectures and build the HTML (no network but the package index)
 	$(BIN)/python book/tools/equations.py
 	$(BIN)/python book/tools/lectures.py execute
+	@test -e $(BUILT) || rm -rf _build/.doctrees
+	@rm -f $(BUILT)
 	$(BIN)/jupyter-book build . --config _config.yml --toc book/_toc.yml -q -W -n --keep-going
+	@touch $(BUILT)
 	@$(BIN)/python book/tools/lectures.py page
 
 notebooks: $(STAMP)  ## write lectures/*.ipynb from the lectures/*.md, executed (ONLY="04 05": these)

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -46,6 +47,13 @@ def diverged(step: int, rate: float, diag_reg: float) -> None:
         _checks.fail("learning_rate", rule, got, fix)
     text = f"`learning_rate` must {rule}; got {got}. {fix} The best set so far is returned."
     warnings.warn(text, stacklevel=3)
+
+
+def unwritten(path: Path, error: OSError) -> None:
+    """Say that a checkpoint could not be written: a full disk must not cost the run."""
+    fix = "Make room, or name a file in a folder that can be written."
+    text = f"`checkpoint` must be a file that can be written; got {path} ({error}). {fix}"
+    warnings.warn(f"{text} The run goes on; a killed one takes up the last written.", stacklevel=4)
 
 
 def batch(key, x, y, groups, n, augment_fn, layout, mesh, step):

@@ -1,7 +1,9 @@
 """Images: scikit-learn's digits inside, MNIST and CIFAR-10 on demand."""
 
 import gzip
+import os
 import pickle
+import re
 import tarfile
 import warnings
 from collections.abc import Callable
@@ -16,7 +18,7 @@ import pooch
 from jaxtyping import Array, Float, Int
 from sklearn.datasets import load_digits
 
-from ntk_course import _checks
+from ntk_course import _checks, _files
 from ntk_course._checks import Numbers
 
 
@@ -33,6 +35,8 @@ class Dataset(NamedTuple):
 
 _DIGITS = tuple(map(str, range(10)))
 _CIFAR = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+
+_TIMEOUT = 30.0  # seconds that a mirror may be silent
 
 # Name -> (mirrors, {file: hash}); every file is checked before it is read.
 _SOURCES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
@@ -87,16 +91,17 @@ def load(
     _checks.one_of("name", name, ("digits", *_SOURCES))
     rng = np.random.default_rng(_checks.integer("seed", seed, least=0))
     if name != "digits":
-        try:
-            data = _READERS[name](_fetch(name, cache_dir))
-        except (OSError, ValueError) as error:
+        folder = Path(cache_dir or pooch.os_cache("ntk-course")).expanduser() / name
+        paths, failure = _fetch(name, folder)
+        if failure:
             warnings.warn(
-                f"`{name}` could not be downloaded ({type(error).__name__}: {error}). Going on "
-                "with the embedded digits; call again when there is a network, or put the "
-                f"files into {_cache(cache_dir)}.",
+                f"`{name}` could not be downloaded: {failure}. Going on with the embedded digits. "
+                "Call again with a network and a cache folder that can be written, or put the "
+                f"files into {folder}.",
                 stacklevel=2,
             )
             return load("digits", seed=seed)
+        data = _READERS[name](paths)
     else:
         data = _read_digits(rng)
     x_train, y_train = _draw(rng, "n_train", n_train, data.x_train, data.y_train)
@@ -216,31 +221,29 @@ def _augment(key: Array, images: Array, shift: int, flip: bool) -> Array:
     return jnp.where(mirror, moved[:, :, ::-1], moved)
 
 
-def _cache(cache_dir: str | Path | None) -> Path:
-    return Path(cache_dir) if cache_dir else pooch.os_cache("ntk-course")
-
-
-def _fetch(name: str, cache_dir: str | Path | None) -> list[Path]:
-    """The paths of a data set's files, from the cache or the first mirror that answers."""
+def _fetch(name: str, folder: Path) -> tuple[list[Path], str]:
+    """The paths of a data set's files, in the cache or from a mirror, and what failed, if so."""
     mirrors, registry = _SOURCES[name]
-    paths = []
+    download = pooch.HTTPDownloader(progressbar=True, timeout=_TIMEOUT)
+    _files.sweep(folder, "tmp*")  # pooch's downloads
     for file, known_hash in registry.items():
+        failed = ["the kept one cannot be used"] if os.path.exists(folder / file) else []
         for mirror in mirrors:
             try:
-                path = pooch.retrieve(
-                    mirror + file,
-                    known_hash,
-                    fname=file,
-                    path=_cache(cache_dir) / name,
-                    downloader=pooch.HTTPDownloader(progressbar=True, timeout=30),
-                )
-            except (OSError, ValueError):
-                if mirror == mirrors[-1]:
-                    raise
-            else:
-                paths.append(Path(path))
+                pooch.retrieve(mirror + file, known_hash, file, folder, downloader=download)
                 break
-    return paths
+            except (OSError, ValueError) as error:
+                failed.append(f"{mirror}: {_reason(error)}")
+        else:
+            return [], f"{file} ({'; '.join(failed)})"
+    return [folder / file for file in registry], ""
+
+
+def _reason(error: BaseException) -> str:
+    """What an error began with, in a few words: no addresses, no hashes."""
+    while before := error.__cause__ or error.__context__:
+        error = before
+    return re.split(": expected | for url|: '", str(error))[0]
 
 
 def _read_digits(rng: np.random.Generator) -> Dataset:

@@ -269,7 +269,8 @@ def kip(
         attack_fn: (key, predict_fn, x, y) -> x, the targets that are worst for the current set, for
             example `functools.partial(attacks.pgd, epsilon=...)`: adversarial KIP.
         save_at: steps at which the support inputs are kept; 0 is the start.
-        checkpoint: file that keeps the run; taken up again if it exists.
+        checkpoint: file that keeps the run; taken up again if it exists. Where it cannot be
+            written, a warning says so and the run goes on.
         checkpoint_every: steps between two writings of it.
         mesh: devices to use, with one axis; None takes all that there are.
     Returns:
@@ -321,7 +322,10 @@ def kip(
     def write() -> None:
         if path is not None and jax.process_index() == 0:
             done = {name: values[: state.step] for name, values in trace.items()}
-            _checkpoint.save(path, run, _kip.leaves(state) | done | {"saved": saved})
+            try:
+                _checkpoint.save(path, run, _kip.leaves(state) | done | {"saved": saved})
+            except OSError as error:
+                _kip.unwritten(path, error)
 
     classes = np.argmax(y_t, 1) if y_t.shape[1] > 1 else np.asarray(y_t[:, 0] > 0)
     groups = [np.flatnonzero(classes == c) for c in np.unique(classes)]

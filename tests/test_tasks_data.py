@@ -1,7 +1,4 @@
-import gzip
 import hashlib
-import http.server
-import threading
 from pathlib import Path
 
 import jax.numpy as jnp
@@ -70,70 +67,6 @@ def test_load__digits():
     assert {img.tobytes() for img in again.x_test} <= {img.tobytes() for img in digits.x_test}
     everything = np.concatenate([digits.x_train, digits.x_test])
     assert len(np.unique(everything.reshape(1797, -1), axis=0)) > 1700
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A loopback server of one folder."""
-    folder = tmp_path / "served"
-    folder.mkdir()
-
-    class Quiet(http.server.SimpleHTTPRequestHandler):
-        def __init__(self, *args):
-            super().__init__(*args, directory=str(folder))
-
-        def log_message(self, *args):
-            pass
-
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as running:
-        threading.Thread(target=running.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{running.server_port}/"
-        running.shutdown()
-
-
-def idx(array):
-    header = bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">i4").tobytes()
-    return gzip.compress(header + array.astype(np.uint8).tobytes())
-
-
-def test_load__mnist_downloads_checks_and_caches(server, tmp_path, monkeypatch, rng, capfd):
-    folder, url = server
-    arrays = [
-        rng.integers(0, 256, (30, 28, 28)), rng.integers(0, 10, 30),
-        rng.integers(0, 256, (20, 28, 28)), rng.integers(0, 10, 20),
-    ]  # fmt: skip
-    registry = {}
-    for name, array in zip(data._SOURCES["mnist"][1], arrays, strict=True):
-        (folder / name).write_bytes(idx(array))
-        registry[name] = "md5:" + hashlib.md5((folder / name).read_bytes()).hexdigest()
-    mirrors = ("http://127.0.0.1:9/", url)  # the first answers nothing
-    monkeypatch.setitem(data._SOURCES, "mnist", (mirrors, registry))
-    loaded = data.load("mnist", cache_dir=tmp_path)
-    np.testing.assert_array_equal(np.round(loaded.x_train[..., 0] * 255), arrays[0])
-    np.testing.assert_array_equal(loaded.y_test, arrays[3])
-    assert loaded.name == "mnist"
-    assert "100%" in capfd.readouterr().err  # the progress bar
-    for file in folder.iterdir():
-        file.unlink()
-    assert data.load("mnist", cache_dir=tmp_path, n_train=7).x_train.shape == (7, 28, 28, 1)
-
-
-def test_load__wrong_file_is_refused_and_said(server, tmp_path, monkeypatch):
-    folder, url = server
-    names = list(data._SOURCES["mnist"][1])
-    (folder / names[0]).write_bytes(b"not what was asked for")
-    monkeypatch.setitem(data._SOURCES, "mnist", ((url,), data._SOURCES["mnist"][1]))
-    with pytest.warns(UserWarning, match=r"`mnist` could not be downloaded .*embedded digits"):
-        assert data.load("mnist", cache_dir=tmp_path).name == "digits"
-    assert not (tmp_path / "mnist" / names[0]).exists()
-
-
-def test_load__without_a_network_gives_the_digits(tmp_path, monkeypatch):
-    for name in ("mnist", "cifar10"):
-        registry = data._SOURCES[name][1]
-        monkeypatch.setitem(data._SOURCES, name, (("http://127.0.0.1:9/",), registry))
-        with pytest.warns(UserWarning, match="call again when there is a network"):
-            assert data.load(name, cache_dir=tmp_path, n_train=5000).name == "digits"
 
 
 def test_read_idx__real_mnist():

@@ -11,6 +11,7 @@ python book/tools/lectures.py page      # print the page to open
 import hashlib
 import os
 import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -21,14 +22,15 @@ from export import ROOT, ExportError, checked, export, is_exercise, read_lecture
 from jupyter_cache import get_cache
 from jupyter_cache.base import CacheBundleIn
 from nbclient import NotebookClient
-from nbclient.exceptions import CellExecutionError, CellTimeoutError
+from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
+from sqlalchemy.exc import SQLAlchemyError
 
-from ntk_course import checking
+from ntk_course import _files, checking
 
 LECTURES = ROOT / "lectures"
 CACHE = ROOT / "_build" / ".jupyter_cache"
 SOLUTIONS = ROOT / "_build" / "solutions"
-DOCTREES = ROOT / "_build" / ".doctrees"
+BUILT = ROOT / "_build" / "built"  # there while the pages show what the cache holds
 FINGERPRINT = ROOT / "_build" / "package.sha256"
 BIBLIOGRAPHY = ROOT / "book" / "references.bib"
 SLOW = 45.0  # seconds a lecture may take
@@ -52,15 +54,41 @@ def package_fingerprint() -> str:
     return digest.hexdigest()
 
 
+def damaged(cache) -> bool:
+    """Whether the cache's database cannot be read or lacks a table."""
+    try:
+        with cache.db.connect() as connection:
+            connection.exec_driver_sql("select count(*) from nbcache, nbproject, settings")
+            return connection.exec_driver_sql("pragma integrity_check").scalar() != "ok"
+    except SQLAlchemyError:
+        return True
+
+
 def open_cache():
-    """The cache of executed lectures, emptied if the package has changed since it was filled."""
-    cache, fingerprint = get_cache(str(CACHE)), package_fingerprint()
-    stored = FINGERPRINT.read_text() if FINGERPRINT.exists() else None
-    if stored != fingerprint:
+    """The cache of executed lectures, emptied if it is damaged or the package has changed."""
+    cache, fingerprint = get_cache(str(CACHE)), package_fingerprint().encode()
+    stored = FINGERPRINT.read_bytes() if FINGERPRINT.exists() else None
+    if stored != fingerprint or damaged(cache):
         cache.clear_cache()
         FINGERPRINT.parent.mkdir(parents=True, exist_ok=True)
-        FINGERPRINT.write_text(fingerprint)
+        FINGERPRINT.write_bytes(fingerprint)
     return cache
+
+
+def cached(cache, notebook) -> nbformat.NotebookNode | None:
+    """The notebook with the outputs of its cached execution; None without a whole one."""
+    try:
+        return cache.merge_match_into_notebook(notebook)[1]
+    except (KeyError, ValueError):
+        return None
+
+
+def keep(cache, path: Path, notebook, seconds: float) -> None:
+    """Cache an executed lecture."""
+    _, key = cache.create_hashed_notebook(notebook)
+    shutil.rmtree(CACHE / "executed" / key, ignore_errors=True)  # what a killed run has left
+    bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
+    cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
 def run_lecture(path: Path, notebook) -> str | None:
@@ -76,7 +104,7 @@ def run_lecture(path: Path, notebook) -> str | None:
         )
         try:
             client.execute()
-        except (CellExecutionError, CellTimeoutError) as error:
+        except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             number = sum(c.get("execution_count") is not None for c in notebook.cells)
             return f"{path.name}, code cell {number}:\n{error}"
     for cell in filter(is_exercise, notebook.cells):
@@ -85,16 +113,6 @@ def run_lecture(path: Path, notebook) -> str | None:
             name, _ = checked(cell.source)
             return f"{path.name}: the solution of exercise {name!r} does not pass: {said}"
     return None
-
-
-def forget_pages(executed: bool) -> None:
-    """Make Sphinx read all pages again where it would not notice a change by itself."""
-    built = DOCTREES / "environment.pickle"
-    extensions = list((ROOT / "book" / "_ext").glob("*.py"))
-    if built.exists() and (
-        executed or any(p.stat().st_mtime > built.stat().st_mtime for p in extensions)
-    ):
-        shutil.rmtree(DOCTREES)
 
 
 def chosen(numbers: list[str]) -> list[Path]:
@@ -109,17 +127,16 @@ def execute(numbers: list[str]) -> int:
     """Execute every lecture that the cache does not hold; report times and failures."""
     os.environ["NTK_COURSE_STATIC"] = "1"
     cache, failures, total = open_cache(), [], 0.0
+    extensions = (ROOT / "book" / "_ext").glob("*.py")
+    if BUILT.exists() and any(p.stat().st_mtime > BUILT.stat().st_mtime for p in extensions):
+        BUILT.unlink()  # Sphinx would not notice by itself
     for path in chosen(numbers):
         notebook = read_lecture(path)
-        try:
-            record = cache.match_cache_notebook(notebook)
-        except KeyError:
-            record = None
-        if record is not None:
-            print(
-                f"  {path.name:40} cached ({record.data['execution_seconds']:.1f} s when executed)"
-            )
+        if cached(cache, notebook):
+            seconds = cache.match_cache_notebook(notebook).data["execution_seconds"]
+            print(f"  {path.name:40} cached ({seconds:.1f} s when executed)")
             continue
+        BUILT.unlink(missing_ok=True)
         start = time.perf_counter()
         failure = run_lecture(path, notebook)
         seconds = time.perf_counter() - start
@@ -129,9 +146,7 @@ def execute(numbers: list[str]) -> int:
         if failure:
             failures.append(failure)
             continue
-        bundle = CacheBundleIn(notebook, str(path), data={"execution_seconds": seconds})
-        cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
-    forget_pages(executed=total > 0)
+        keep(cache, path, notebook, seconds)
     print(f"  {len(chosen(numbers))} lectures, {total:.1f} s of execution")
     for failure in failures:
         print(f"\n{failure}", file=sys.stderr)
@@ -140,10 +155,9 @@ def execute(numbers: list[str]) -> int:
 
 def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
     """The exported notebook with the outputs of the cached execution."""
-    try:
-        _, outputs = cache.merge_match_into_notebook(read_lecture(path))
-    except KeyError:
-        raise ExportError(f"{path.name} has changed since it was executed; run it again") from None
+    outputs = cached(cache, read_lecture(path))
+    if outputs is None:
+        raise ExportError(f"{path.name} has changed since it was executed; run it again")
     done = iter([cell for cell in outputs.cells if cell.cell_type == "code"])
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -158,14 +172,14 @@ def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
 def write(path: Path, notebook, cache, target: Path) -> None:
     """Write one notebook with its outputs."""
     text = nbformat.writes(executed(path, notebook, cache), indent=1, sort_keys=True)
-    target.write_text(text.rstrip("\n") + "\n", encoding="utf8")
+    with _files.whole(target) as file:
+        file.write((text.rstrip("\n") + "\n").encode())
     print(f"  {target.relative_to(ROOT)}")
 
 
 def write_solutions(numbers: list[str]) -> int:
     """Write the notebooks with solved exercises and explained solutions."""
     cache = get_cache(str(CACHE))
-    SOLUTIONS.mkdir(parents=True, exist_ok=True)
     for path, notebook in export(sources(), BIBLIOGRAPHY, chosen(numbers), solutions=True).items():
         write(path, notebook, cache, SOLUTIONS / f"{path.stem}.ipynb")
     return 0
@@ -197,8 +211,14 @@ def main(arguments: list[str]) -> int:
         sys.exit(__doc__)
     try:
         return commands[arguments[0]](arguments[1:])
-    except ExportError as error:
+    except (ExportError, OSError) as error:
         sys.exit(f"error: {error}")
+    except Exception as error:
+        while error.__cause__:
+            error = error.__cause__
+        if not isinstance(error, sqlite3.Error):
+            raise
+        sys.exit(f"error: {CACHE}: {error}. Make room on the disk or remove it, and run again")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_course import _checks
+from ntk_course import _checks, _files
 from ntk_course.plots import PALETTE
 
 _PAGE = """<!doctype html>
@@ -66,7 +66,8 @@ class Figure:
         """Write the figure as an HTML page that stands alone, and return its path."""
         page = _PAGE.format(title=html.escape(self.title.capitalize()), body=self._repr_html_())
         path = Path(path)
-        path.write_text(page, encoding="utf-8")
+        with _files.whole(path) as file:
+            file.write(page.encode())
         return path
 
 
