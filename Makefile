@@ -46,9 +46,10 @@ notebooks: $(STAMP)  ## write lectures/*.ipynb from the lectures/*.md, executed 
 solutions: book  ## write the instructor's notebooks, exercises solved, into _build/solutions
 	$(BIN)/python book/tools/lectures.py solutions
 
-lint: $(STAMP)  ## ruff, rules and format
+lint: $(STAMP)  ## rules and format of the code, spelling of everything
 	$(BIN)/ruff check $(CODE)
 	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/codespell
 
 test: lint  ## everything: lint, unit tests, every notebook, the built book in a browser
 	$(BIN)/python -m pytest tests -n 2 -m "not browser and not book"

@@ -75,7 +75,63 @@ def test_lectures__launch_button_opens_the_notebook_on_colab(built_book, page):
     assert (ROOT / notebook).exists()
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_pages__weigh_at_most_two_megabytes_beside_what_they_share(built_book, page):
+    images = {i["src"] for i in soup(page).find_all("img") if "_images/" in i.get("src", "")}
+    own = sum((built_book / urljoin("/" + page, i).lstrip("/")).stat().st_size for i in images)
+    assert (built_book / page).stat().st_size + own <= 2_000_000
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_pages__forbid_what_is_not_theirs(built_book, page):
+    html = soup(page)
+    rules = dict(
+        rule.split(" ", 1)
+        for rule in html.find("meta", attrs={"http-equiv": True})["content"].split("; ")
+    )
+    assert rules.pop("style-src") == "'self' 'unsafe-inline'"
+    assert rules["default-src"] == rules["base-uri"] == "'none'"
+    assert "'unsafe" not in " ".join(rules.values())
+    assert not re.search(r"https?:|\*", " ".join(rules.values()))
+    handlers = [name for tag in html.find_all(True) for name in tag.attrs if name.startswith("on")]
+    assert handlers == []
+    for tag in html.find_all(["script", "img", "link", "iframe", "source", "video", "audio"]):
+        address = tag.get("src") or (tag.get("href") if tag.get("rel") != ["canonical"] else "")
+        assert not re.match(r"(https?:)?//", address or ""), address
+
+
 # ------------------------------------------------------------------ in the browser
+
+
+@pytest.mark.browser
+def test_pages__run_no_script_that_was_not_there_when_they_were_built(book_url, open_page):
+    view = open_page(f"{book_url}/{PAGES[0]}")
+    assert view.problems == []
+    view.evaluate("""() => {
+        const add = (text) => {
+            const script = document.createElement("script");
+            script.textContent = text;
+            document.body.append(script);
+        };
+        add("window.intruder = 1");
+        const bad = "<img src='x:' onerror='window.intruder = 2'>";
+        document.body.insertAdjacentHTML("beforeend", bad);
+        const image = new Image();
+        image.src = "https://example.org/pixel.png";
+        fetch("https://example.org/").catch(() => { window.refused = true; });
+    }""")
+    view.wait_for_function("window.refused === true")
+    assert view.evaluate("window.intruder") is None
+    assert sum("Content Security Policy" in problem for problem in view.problems) >= 4
+    assert not any(problem.startswith("request to") for problem in view.problems)
+
+
+@pytest.mark.browser
+def test_pages__full_screen_button_still_answers(book_url, open_page):
+    view = open_page(f"{book_url}/{PAGES[0]}")
+    view.evaluate("document.documentElement.requestFullscreen = async () => { window.full = true }")
+    view.locator(".btn-fullscreen-button").first.click()
+    assert view.evaluate("window.full") is True
 
 
 @pytest.mark.browser
@@ -197,6 +253,30 @@ def test_figures__keep_still_until_asked_under_reduced_motion(book_url, open_pag
         view.keyboard.press("Space")
         assert changes(view, figure, before), "play must still advance the picture"
     assert view.problems == []
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("page", MOVING)
+def test_figures__work_less_than_four_milliseconds_a_frame(book_url, open_page, page):
+    view = open_page("about:blank")
+    view.add_init_script("""(() => {
+        const ask = window.requestAnimationFrame.bind(window);
+        window.work = [];
+        window.requestAnimationFrame = (draw) => ask((time) => {
+            const start = performance.now();
+            draw(time);
+            document.body.getBoundingClientRect();  // style and layout of what was drawn
+            window.work.push(performance.now() - start);
+        });
+    })()""")
+    view.goto(f"{book_url}/{page}", wait_until="load")
+    figure = view.locator(".course-figure").first
+    figure.scroll_into_view_if_needed()
+    figure.get_by_role("button", name="Play").first.press("Enter")
+    view.evaluate("window.work.length = 0")
+    view.wait_for_function("window.work.length >= 40")
+    median = view.evaluate("[...window.work].sort((a, b) => a - b)[window.work.length >> 1]")
+    assert median < 4, f"{median:.1f} ms"
 
 
 @pytest.mark.browser

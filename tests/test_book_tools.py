@@ -2,6 +2,8 @@
 
 import re
 import sys
+from base64 import b64encode
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ from pybtex.database import parse_file
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "book" / "tools"), str(ROOT / "book" / "_ext")]
 
+import content_security  # noqa: E402
 import counts  # noqa: E402
 import new_chapter  # noqa: E402
 from export import export, read_lecture  # noqa: E402
@@ -93,3 +96,21 @@ def test_bibliography__holds_all_that_the_notes_cite():
         pytest.skip("the lecture notes are not beside the project")
     listed = notes[0].read_text("utf8").split("\nReferences\n")[1]
     assert set(re.findall(r"^- \[(.+?)\]", listed, re.M)) == set(cited_by_the_notes())
+
+
+def test_protect__allows_the_inline_scripts_of_the_page_and_no_others():
+    page = (
+        "<html><head>\n<title>t</title></head><body><script>a()</script><p>on='x'</p></body></html>"
+    )
+    safe = content_security.protect(page)
+    digest = b64encode(sha256(b"a()").digest()).decode()
+    assert f"script-src 'self' 'sha256-{digest}';" in safe
+    assert content_security.protect(safe) == safe
+    assert safe.replace("a()", "b()") != content_security.protect(safe.replace("a()", "b()"))
+    data = content_security.protect('<head></head><script type="application/json">{}</script>')
+    assert "script-src 'self'; " in data
+
+
+def test_protect__refuses_handlers_in_attributes():
+    with pytest.raises(ValueError, match="`onclick` must not be an attribute"):
+        content_security.protect('<head></head><button class="b" onclick="go()">x</button>')
