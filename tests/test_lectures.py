@@ -1,6 +1,7 @@
 """The rules that every lecture keeps, and the agreement of its two files and the book."""
 
 import re
+import shlex
 import sys
 from pathlib import Path
 
@@ -144,6 +145,18 @@ def test_lecture__images_have_alternative_texts(path):
                for o in cell.outputs):  # fmt: skip
             alt = cell.metadata.get("mystnb", {}).get("image", {}).get("alt", "")
             assert len(alt) >= 20, f"cell {number} must describe its image in mystnb: image: alt:"
+
+
+@each_lecture
+def test_lecture__installs_nothing_unpinned(path):
+    url, branch = repository()
+    ours = f'"ntk-course @ git+{url}@{branch}"'  # the revision that the Colab button opens
+    for _, cell in code_cells(read_lecture(path)):
+        for line in re.findall(r"pip3? install (.*)", cell.source):
+            wanted = [word for word in shlex.split(line) if not word.startswith("-")]
+            pinned = [re.fullmatch(r"[\w.-]+==[\w.]+", word) for word in wanted]
+            assert wanted
+            assert all(pinned) or wanted == shlex.split(ours), line
 
 
 def test_repository__is_named_once_and_the_same_everywhere():
