@@ -53,9 +53,10 @@ lint: $(STAMP)  ## rules and format of the code, spelling of everything
 
 test: lint  ## everything: lint, unit tests, every notebook, the built book in a browser
 	$(BIN)/python -m pytest tests -n 2 -m "not browser and not book"
-	$(BIN)/python -m pytest -c book/tools/nbval.ini --nbval-lax lectures -n 2 --dist loadscope
 	$(MAKE) book
-	$(BIN)/python -m pytest tests -m "browser or book"
+	$(BIN)/python book/tools/lectures.py again
+	$(BIN)/python -m pytest -c book/tools/nbval.ini --nbval _build/notebooks -n 2 --dist loadscope
+	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "browser or book"
 
 serve: book  ## build the book and serve it on localhost, PORT=8000
 	$(BIN)/python -m http.server $(PORT) --bind 127.0.0.1 --directory $(HTML)

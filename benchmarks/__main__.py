@@ -1,18 +1,21 @@
-"""Print one table: time and accuracy of our kernels beside neural-tangents, and peak memory.
+"""Print one table: time, accuracy, memory and growth of our code beside that of its peers.
 
 Each row runs both on the same inputs, in turns, after a warm-up; the ratio of the medians counts,
-not the seconds. A JSON file with versions and machine is kept in `benchmarks/results/`.
+not the seconds. Memory is the peak of a fresh process above what its inputs take. Growth is the
+exponent fitted to the times at n/4, n/2 and n: cost ~ n^growth. A JSON file with versions and
+machine is kept in `benchmarks/results/`, and the README's table is written from it.
 """
 
 import json
 import os
 import platform
+import re
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,61 +23,35 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from ntk_course import _neural_tangents, empirical, kernels, networks
+from benchmarks import Row, growth, high_water_mark, race
+from ntk_course import _neural_tangents, empirical, kernels, networks, regression
 
-RESULTS = Path(__file__).parent / "results"
-PEERS = Path(__file__).parents[1] / ".venv-peers" / "bin" / "python"
-
-
-class Row(NamedTuple):
-    """One comparison: seconds of both, their ratio, what was asked for, and how results differ.
-
-    For kernels that is the largest relative error, for KIP that of the last loss, for attacks our
-    robust accuracy above the lowest of the peers' (negative: our attack is the strongest).
-    """
-
-    name: str
-    ours_s: float
-    theirs_s: float
-    ratio: float
-    wanted: float
-    relative_difference: float
-    detail: dict | None = None
+ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+PEERS = ROOT / ".venv-peers" / "bin" / "python"
+MODULES = "attacks data distillation dynamics empirical kernels networks regression training"
 
 
-def race(name, ours, theirs, wanted, repeats=(5, 3)):
-    """Time two functions of no arguments in turns and compare what they return."""
-    ours_value, theirs_value = np.asarray(ours()), np.asarray(theirs())
-    times = ([], [])
-    for turn in range(max(repeats)):
-        for function, seconds, repeat in zip((ours, theirs), times, repeats, strict=True):
-            if turn < repeat:
-                start = time.perf_counter()
-                jax.block_until_ready(function())
-                seconds.append(time.perf_counter() - start)
-    mine, other = map(statistics.median, times)
-    difference = np.abs(ours_value - theirs_value).max() / np.abs(theirs_value).max()
-    return Row(name, mine, other, other / mine, wanted, float(difference))
+def fully_connected_gram(n):
+    """Ours and neural-tangents' Gram matrix of a fully connected network."""
+    _neural_tangents.load()
+    from neural_tangents import stax
 
-
-def fully_connected_gram(stax, rng):
-    x = jnp.asarray(rng.normal(size=(4000, 784)), jnp.float32)
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(n, 784)), jnp.float32)
     layers = [stax.Dense(1, W_std=1.0)]
     for _ in range(3):
         layers += [stax.Relu(), stax.Dense(1, W_std=2**0.5)]
     theirs = jax.jit(stax.serial(*layers)[2], static_argnums=2)
     ours = kernels.fully_connected(3).ntk
-    return race(
-        "FC NTK Gram, n = 4000, d = 784, depth 3",
-        lambda: kernels.gram(ours, x),
-        lambda: theirs(x, None, "ntk"),
-        1.5,
-        (9, 9),
-    )
+    return lambda: kernels.gram(ours, x), lambda: theirs(x, None, "ntk")
 
 
-def convolutional_gram(stax, rng):
-    x = jnp.asarray(rng.normal(size=(100, 8, 8, 1)), jnp.float32)
+def convolutional_gram(n):
+    """Ours and neural-tangents' Gram matrix of a convolutional network with pooling."""
+    _neural_tangents.load()
+    from neural_tangents import stax
+
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(n, 8, 8, 1)), jnp.float32)
     layers = []
     for depth in range(3):
         std = 2**0.5 if depth else 1.0
@@ -82,31 +59,95 @@ def convolutional_gram(stax, rng):
     net = stax.serial(*layers, stax.GlobalAvgPool(), stax.Dense(1, W_std=2**0.5))
     theirs = jax.jit(net[2], static_argnums=2)
     ours = kernels.convolutional(3, readout="pool").ntk
-    return race(
-        "conv NTK with pooling, 8x8, n = 100, depth 3",
-        lambda: kernels.gram(ours, x),
-        lambda: theirs(x, None, "ntk"),
-        8.0,
-        (5, 2),
-    )
+    return lambda: kernels.gram(ours, x), lambda: theirs(x, None, "ntk")
 
 
-def empirical_gram(nt, rng):
-    x = jnp.asarray(rng.normal(size=(500, 784)), jnp.float32)
+def empirical_gram(n):
+    """Ours and neural-tangents' kernel of a finite network."""
+    nt = _neural_tangents.load()
+    x = jnp.asarray(np.random.default_rng(0).normal(size=(n, 784)), jnp.float32)
     network = networks.fully_connected(784, (512, 512))
     params = network.init_fn(jax.random.key(0))
     theirs = jax.jit(nt.empirical_ntk_fn(network.apply_fn, trace_axes=()))
-    return race(
-        "empirical NTK, width 512, depth 2, n = 500",
-        lambda: empirical.layerwise_ntk(params, x),
-        lambda: theirs(x, None, params),
-        100.0,
-        (15, 2),
+    return lambda: empirical.layerwise_ntk(params, x), lambda: theirs(x, None, params)
+
+
+def ridge_regression(n):
+    """Ours and scikit-learn's predictions of kernel ridge regression, from the same kernel."""
+    from sklearn.kernel_ridge import KernelRidge
+
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(n + 500, 64)), rng.normal(size=(n, 10))
+    k = np.asarray(kernels.gram(kernels.fully_connected(2).ntk, jnp.asarray(x, jnp.float32)))
+    k_train, k_test, y = k[:n, :n].copy(), k[n:, :n].copy(), y.astype(np.float32)
+    mine = tuple(map(jnp.asarray, (k_train, k_test, y)))
+
+    def ours():
+        return regression.predict(mine[1], regression.fit(mine[0], mine[2], ridge=0.1))
+
+    def theirs():
+        return KernelRidge(alpha=0.1, kernel="precomputed").fit(k_train, y).predict(k_test)
+
+    return ours, theirs
+
+
+class Contest(NamedTuple):
+    """A row that runs here: set up for n points, the ratio wanted, and how often each runs."""
+
+    name: str
+    setup: Callable
+    n: int
+    wanted: float
+    repeats: tuple[int, int]
+    peer: str
+
+
+CONTESTS = [
+    Contest("FC NTK Gram, d = 784, depth 3", fully_connected_gram, 4000, 1.5, (9, 9),
+            "neural-tangents"),
+    Contest("conv NTK with pooling, 8x8, depth 3", convolutional_gram, 100, 8.0, (5, 2),
+            "neural-tangents"),
+    Contest("empirical NTK, width 512, depth 2", empirical_gram, 500, 100.0, (15, 2),
+            "neural-tangents"),
+    Contest("kernel ridge regression, 10 outputs", ridge_regression, 3000, 1.0, (7, 7),
+            "scikit-learn"),
+]  # fmt: skip
+
+
+def measure(contest):
+    """The row of a contest, with memory and growth."""
+    pair = contest.setup(contest.n)
+    row = race(f"{contest.name}, n = {contest.n}", *pair, contest.wanted, contest.repeats)
+    del pair
+    number = CONTESTS.index(contest)
+    return row._replace(
+        peer=contest.peer,
+        memory_mb=[peak_memory(number, who) for who in (0, 1)],
+        growth=growth(contest.setup, contest.n),
     )
 
 
-def peak_memory(n):
-    """Peak resident memory above the start, over the bytes of the result."""
+def peak_memory(number, who):
+    """Peak resident megabytes of one side, in a fresh process, above what it starts from."""
+    return round(in_fresh_process(f"m.rise({number}, {who}) / 1e6"), 1)
+
+
+def rise(number, who):
+    """Bytes by which the peak of this process rises while one side runs once."""
+    contest = CONTESTS[number]
+    run = contest.setup(contest.n)[who]
+    before = high_water_mark()
+    jax.block_until_ready(run())
+    return high_water_mark() - before
+
+
+def gram_memory(n=20_000):
+    """Peak memory of a large Gram matrix over its own size, in a fresh process."""
+    return in_fresh_process(f"m.gram_rise({n})")
+
+
+def gram_rise(n):
+    """`gram_memory` of this process."""
     x = jnp.asarray(np.random.default_rng(0).normal(size=(n, 784)), jnp.float32)
     ours = kernels.fully_connected(3).ntk
     kernels.gram(ours, x[:1100])  # compile, and let the allocator warm up
@@ -115,69 +156,123 @@ def peak_memory(n):
     return (high_water_mark() - before) / result.nbytes
 
 
-def high_water_mark():
-    """Peak resident bytes of this process (Linux)."""
-    lines = Path("/proc/self/status").read_text().splitlines()
-    status = dict(line.split(":", 1) for line in lines)
-    return int(status["VmHWM"].split()[0]) * 1024
+def in_fresh_process(expression):
+    """A number computed by this module, called m, in a process of its own."""
+    code = f"import benchmarks.__main__ as m; print({expression})"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+    )
+    return float(run.stdout.splitlines()[-1])
 
 
-def gram_memory(n=20_000):
-    """`peak_memory` in a fresh process, whose peak nothing else has raised."""
-    code = f"from benchmarks.__main__ import peak_memory; print(peak_memory({n}))"
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    return float(run.stdout)
+def import_seconds(repeats=5):
+    """Medians of the time to import JAX alone, and every module of ours that computes."""
+    ours = f"import {', '.join(f'ntk_course.{name}' for name in MODULES.split())}"
+    times = ([], [])
+    for _ in range(repeats):
+        for seconds, code in zip(times, (ours, "import jax"), strict=True):
+            start = time.perf_counter()
+            subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
+            seconds.append(time.perf_counter() - start)
+    mine, other = map(statistics.median, times)
+    return Row(
+        "import of all modules, and of JAX alone", mine, other, other / mine, 0.5, 0.0, "JAX"
+    )
 
 
 def rows_of(module, python=sys.executable):
     """The rows of a module that runs in a fresh process, and perhaps in another environment."""
-    run = subprocess.run([python, "-m", f"benchmarks.{module}"], capture_output=True, text=True)
+    run = subprocess.run(
+        [python, "-m", f"benchmarks.{module}"], capture_output=True, text=True, cwd=ROOT
+    )
     if run.returncode:
         sys.exit(f"benchmarks.{module} failed:\n{run.stderr[-2000:]}")
     return [Row(**row) for row in json.loads(run.stdout.splitlines()[-1])]
 
 
-def main():
-    nt = _neural_tangents.load()
-    from neural_tangents import stax
+def versions(python):
+    """Versions of Python and of what the rows compare, in an environment."""
+    names = ["jax", "jaxlib", "numpy", "scikit-learn", "neural-tangents", "torch", "torchattacks",
+             "foolbox", "adversarial-robustness-toolbox"]  # fmt: skip
+    code = (
+        "import json, platform\nfrom importlib.metadata import distributions\n"
+        "found = {d.metadata['Name'].lower(): d.version for d in distributions()}\n"
+        f"kept = {{n: found[n] for n in {names} if n in found}}\n"
+        "print(json.dumps({'python': platform.python_version()} | kept))"
+    )
+    return json.loads(subprocess.check_output([python, "-c", code], text=True))
 
-    rng = np.random.default_rng(0)
-    print(f"JAX {jax.__version__}, {jax.devices()[0].device_kind}, {os.cpu_count()} cores, float32")
-    print(f"{'':48}{'ours':>9}{'theirs':>9}{'ratio':>8}{'wanted':>8}{'difference':>12}")
-    rows = []
-    for measure, library in (
-        (fully_connected_gram, stax), (convolutional_gram, stax), (empirical_gram, nt),
-    ):  # fmt: skip
-        rows.append(measure(library, rng))
-    rows += rows_of("kip")  # needs float64
-    if PEERS.exists():
-        rows += rows_of("robustness", str(PEERS))
-    else:
-        print(f"no PGD rows: {PEERS} does not exist; `make bench` makes it")
-    for row in rows:
-        verdict = "" if row.ratio >= row.wanted else "  LOSES"
-        print(
-            f"{row.name:48}{row.ours_s:8.3f}s{row.theirs_s:8.3f}s{row.ratio:7.1f}x"
-            f"{row.wanted:7.1f}x{row.relative_difference:12.1e}{verdict}"
+
+def table(record):
+    """The README's table of a record."""
+    head = "| ours beside | what | ratio | wanted | difference | memory, MB | growth |"
+    lines = [head, "|---|---|---|---|---|---|---|"]
+    for row in record["rows"]:
+        memory = " / ".join(f"{m:.0f}" for m in row["memory_mb"] or [])
+        powers = " / ".join(f"{p:.1f}" for p in row["growth"] or [])
+        loses = "" if row["ratio"] >= row["wanted"] else ", **loses**"
+        lines.append(
+            f"| {row['peer']} | {row['name']} | {row['ratio']:.2g}x{loses} | {row['wanted']:g}x | "
+            f"{row['relative_difference']:.0e} | {memory} | {powers} |"
         )
+    return "\n".join(lines)
+
+
+def write_readme(record):
+    """Put the table, with its date and machine, between the README's marks."""
+    path = ROOT / "README.md"
+    said = (
+        f"From `make bench` on {record['date']}, {record['machine']}, {record['device']}; a peak "
+        f"of {record['gram_memory_over_result']:.2f} times its own size for a Gram of 20,000."
+    )
+    block = f"<!-- bench -->\n{said}\n\n{table(record)}\n<!-- /bench -->"
+    text = path.read_text("utf8")
+    path.write_text(re.sub(r"<!-- bench -->.*<!-- /bench -->", block, text, flags=re.S), "utf8")
+
+
+def main():
+    print(f"JAX {jax.__version__}, {jax.devices()[0].device_kind}, {os.cpu_count()} cores, float32")
+    print(f"{'':56}{'ours':>9}{'theirs':>9}{'ratio':>8}{'wanted':>8}{'difference':>12}")
+    rows = []
+
+    def add(more):
+        for row in more:
+            rows.append(row)
+            verdict = "" if row.ratio >= row.wanted else "  LOSES"
+            print(
+                f"{row.name:56}{row.ours_s:8.3f}s{row.theirs_s:8.3f}s{row.ratio:7.1f}x"
+                f"{row.wanted:7.1f}x{row.relative_difference:12.1e}{verdict}",
+                flush=True,
+            )
+
+    for contest in CONTESTS:
+        add([measure(contest)])
+    add(rows_of("kip"))  # needs float64
+    if PEERS.exists():
+        add(rows_of("torch_func", str(PEERS)))
+        add(rows_of("robustness", str(PEERS)))
+    else:
+        print(f"no rows beside PyTorch: {PEERS} does not exist; `make bench` makes it")
+    add([import_seconds()])
     memory = gram_memory()
     verdict = "" if memory <= 1.3 else "  LOSES"
     print(
         f"peak memory of a Gram, n = 20000, over its result: {memory:.2f} (at most 1.30){verdict}"
     )
     RESULTS.mkdir(exist_ok=True)
-    packages = ("jax", "jaxlib", "numpy", "neural-tangents")
+    environments = {"ours": sys.executable} | ({"peers": str(PEERS)} if PEERS.exists() else {})
     record = {
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "device": jax.devices()[0].device_kind,
-        "versions": {"python": platform.python_version()} | {p: version(p) for p in packages},
+        "versions": {name: versions(python) for name, python in environments.items()},
         "rows": [row._asdict() for row in rows],
         "gram_memory_over_result": memory,
     }
     path = RESULTS / f"kernels-{jax.devices()[0].platform}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
-    print(f"kept in {path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}")
+    write_readme(record)
+    print(f"kept in {path.relative_to(ROOT)}; the README's table is written from it")
 
 
 if __name__ == "__main__":

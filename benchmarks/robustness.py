@@ -12,7 +12,6 @@ import gzip
 import json
 import os
 import statistics
-import time
 from functools import partial
 from pathlib import Path
 
@@ -24,6 +23,7 @@ import numpy as np
 import optax
 import torch
 
+from benchmarks import seconds_of
 from ntk_course import attacks, data
 
 EPSILONS, STEP, STEPS, IMAGES = (0.05, 0.3), 0.01, 40, 500
@@ -177,9 +177,7 @@ def measure(name, repeats=7):
     seconds = {"ours": [], **{who: [] for who in rivals}}
     for _ in range(repeats):
         for who, run in {"ours": partial(ours, EPSILONS[-1], best=False), **rivals}.items():
-            begin = time.perf_counter()
-            run()
-            seconds[who].append(time.perf_counter() - begin)
+            seconds[who].append(seconds_of(run))
     medians = {who: statistics.median(values) for who, values in seconds.items()}
     mine, other = medians["ours"], medians["torchattacks"]
     return {
@@ -189,6 +187,7 @@ def measure(name, repeats=7):
         "ratio": other / mine,
         "wanted": {"MLP": 1.8, "conv net": 1.0}[name],
         "relative_difference": behind,
+        "peer": "torchattacks",
         "detail": {"seconds": medians, "robust accuracy": accuracy},
     }
 

@@ -86,10 +86,13 @@ GEOMETRIES = {
 
 
 def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
-    """The cross-entropy of each example; `fx` are logits, `y` one-hot labels (centred or not)."""
-    return optax.softmax_cross_entropy(
-        fx, jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=fx.dtype)
-    )
+    """The cross-entropy of each example; `fx` are logits, `y` one-hot labels (centred or not).
+
+    As log(1 + sum exp(f_wrong - f_right)): its gradient is no difference of two numbers near 1.
+    """
+    right = jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=bool)
+    gap = fx - jnp.sum(fx, 1, where=right, keepdims=True)
+    return jax.nn.softplus(jax.nn.logsumexp(jnp.where(right, -jnp.inf, gap), 1))
 
 
 def margin(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
@@ -253,9 +256,9 @@ def pgd(
     _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
     starts = [x] * runs
     if x_start is not None:
-        x_start = _checks.floats("x_start", x_start, ndim=x.ndim).astype(x.dtype)
+        x_start = _checks.floats("x_start", x_start, ndim=x.ndim)
         _checks.shape("x_start", x_start, x.shape, "Give one point for each input.")
-        starts = [x_start] * runs
+        starts = [x_start.astype(x.dtype)] * runs
     elif random_start:
         starts = [_draw(norm, k, x, epsilon) for k in jax.random.split(key, runs)]
     values = (predict_fn, traced.consts, x, y, starts, epsilon, step_size, jnp.zeros(()))

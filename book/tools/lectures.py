@@ -2,6 +2,7 @@
 
 python book/tools/lectures.py execute   # fill the cache that the book is built from
 python book/tools/lectures.py export    # write lectures/*.ipynb from the cache
+python book/tools/lectures.py again     # write them into _build/notebooks, to be run again
 python book/tools/lectures.py solutions # write the instructor's _build/solutions/*.ipynb
 python book/tools/lectures.py page      # print the page to open
 
@@ -15,6 +16,7 @@ import sqlite3
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import nbformat
@@ -29,7 +31,7 @@ from ntk_course import _files, checking
 
 LECTURES = ROOT / "lectures"
 CACHE = ROOT / "_build" / ".jupyter_cache"
-SOLUTIONS = ROOT / "_build" / "solutions"
+SOLUTIONS, AGAIN = ROOT / "_build" / "solutions", ROOT / "_build" / "notebooks"
 BUILT = ROOT / "_build" / "built"  # there while the pages show what the cache holds
 FINGERPRINT = ROOT / "_build" / "package.sha256"
 BIBLIOGRAPHY = ROOT / "book" / "references.bib"
@@ -185,13 +187,13 @@ def write_solutions(numbers: list[str]) -> int:
     return 0
 
 
-def write_notebooks(numbers: list[str]) -> int:
-    """Write `lectures/*.ipynb`, and remove those whose lecture is gone."""
+def write_notebooks(numbers: list[str], folder: Path = LECTURES) -> int:
+    """Write the notebooks `*.ipynb`, and remove those whose lecture is gone."""
     cache = get_cache(str(CACHE))
     notebooks = export(sources(), BIBLIOGRAPHY, chosen(numbers))
     for path, notebook in notebooks.items():
-        write(path, notebook, cache, path.with_suffix(".ipynb"))
-    for stale in set(LECTURES.glob("*.ipynb")) - {path.with_suffix(".ipynb") for path in sources()}:
+        write(path, notebook, cache, folder / f"{path.stem}.ipynb")
+    for stale in set(folder.glob("*.ipynb")) - {folder / f"{p.stem}.ipynb" for p in sources()}:
         stale.unlink()
     return 0
 
@@ -206,7 +208,7 @@ def print_page(_numbers: list[str]) -> int:
 def main(arguments: list[str]) -> int:
     """Run one command."""
     commands = {"execute": execute, "export": write_notebooks, "solutions": write_solutions}
-    commands["page"] = print_page
+    commands |= {"again": partial(write_notebooks, folder=AGAIN), "page": print_page}
     if not arguments or arguments[0] not in commands:
         sys.exit(__doc__)
     try:
