@@ -72,7 +72,7 @@ $(PEERS)/.installed: $(STAMP) benchmarks/peers.txt
 bench: $(PEERS)/.installed  ## ours side by side with the libraries that people use
 	$(BIN)/python -m benchmarks
 
-colab-test: $(STAMP)  ## run every notebook from an empty folder under Colab's versions: COLAB=list.txt
+colab-test: $(STAMP)  ## notebooks, unit tests and table of numbers under Colab's versions: COLAB=list.txt
 	$(BIN)/python book/tools/colab.py --list "$(COLAB)" --python "$(COLAB_PYTHON)"
 
 configure: $(STAMP)  ## set the repository everywhere: REPO=https://github.com/owner/name [BRANCH=main]

@@ -1,6 +1,9 @@
 """The tools of the house: the skeleton of a chapter keeps the rules, the counts count."""
 
+import json
+import os
 import re
+import subprocess
 import sys
 from base64 import b64encode
 from hashlib import sha256
@@ -16,6 +19,7 @@ sys.path[:0] = [str(ROOT / "book" / "tools"), str(ROOT / "book" / "_ext")]
 import content_security  # noqa: E402
 import counts  # noqa: E402
 import new_chapter  # noqa: E402
+import versions  # noqa: E402
 from export import export, read_lecture  # noqa: E402
 from test_lectures import MAX_LINES, SETUP  # noqa: E402
 
@@ -114,3 +118,24 @@ def test_protect__allows_the_inline_scripts_of_the_page_and_no_others():
 def test_protect__refuses_handlers_in_attributes():
     with pytest.raises(ValueError, match="`onclick` must not be an attribute"):
         content_security.protect('<head></head><button class="b" onclick="go()">x</button>')
+
+
+def test_versions__the_first_column_is_what_this_environment_computes():
+    kept = json.loads(versions.TABLE.read_text("utf8"))
+    command = [sys.executable, versions.__file__, "print"]  # without the tests' float64
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "NTK_COURSE_STATIC": "1"}
+    found = json.loads(subprocess.check_output(command, text=True, env=variables))
+    gaps = versions.differences(kept["numbers"], found["numbers"])
+    assert max(gaps.values()) < versions.TOLERANCE, gaps
+    assert kept["versions"]["jax"] in versions.PAGE.read_text("utf8")
+
+
+def test_versions__refuses_numbers_that_differ():
+    first = {"versions": {"jax": "1"}, "numbers": {"a": 1.0}}
+    assert "| a | 1 | 1.00001 | 1e-05 |" in versions.page(
+        first, first | {"numbers": {"a": 1.00001}}
+    )
+    with pytest.raises(ValueError, match="a must agree to"):
+        versions.page(first, first | {"numbers": {"a": 1.001}})
+    with pytest.raises(ValueError, match="a must agree"):
+        versions.page(first, first | {"numbers": {"a": float("nan")}})

@@ -1,4 +1,7 @@
-"""Runs every notebook as Colab would: its packages, an empty folder, the course as a wheel."""
+"""Runs every notebook as Colab would: its packages, an empty folder, the course as a wheel.
+
+Then the unit tests of the package under the same versions, and the book's table of numbers.
+"""
 
 import argparse
 import os
@@ -8,8 +11,14 @@ import sys
 import tempfile
 from pathlib import Path
 
+import versions
+
 ROOT = Path(__file__).resolve().parents[2]
 VENV = ROOT / ".venv-colab"
+TESTS = (
+    "applications attacks bad_input distillation dynamics evolution features gaussian_models "
+    "inductive_bias kernels tasks_data training_robust"
+)
 RUN = """
 import sys, time, nbformat
 from nbclient import NotebookClient
@@ -37,8 +46,8 @@ def environment(constraints: Path, python: str) -> None:
         subprocess.run(build, check=True)
         wheel = next(Path(folder).glob("ntk_course-*.whl"))
         pip("-c", constraints, wheel, "ipykernel", "ipywidgets", "nbformat", "frozendict")
-        # Colab has no nbclient of its own; it only drives the notebooks here.
-        pip("-c", constraints, "nbclient")
+        # What drives notebooks and tests; Colab need not have it.
+        pip("-c", constraints, "nbclient", "pytest", "hypothesis", "beartype", "mpmath")
     pip("--no-deps", "neural-tangents==0.6.5")  # what the appendix tells its reader to install
 
 
@@ -61,6 +70,13 @@ def run_all() -> int:
     return failures
 
 
+def run_tests() -> int:
+    """The unit tests of what computes."""
+    files = [f"tests/test_{name}.py" for name in TESTS.split()]
+    command = [VENV / "bin/python", "-m", "pytest", "-q", "-p", "no:cacheprovider", *files]
+    return subprocess.run(command, cwd=ROOT, check=False).returncode
+
+
 def main() -> None:
     """Build the environment, run, and exit with 1 if anything failed."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -75,7 +91,9 @@ def main() -> None:
             "save the lines, and call make colab-test COLAB=that-file."
         )
     environment(constraints, arguments.python)
-    sys.exit(1 if run_all() else 0)
+    failed = [run_all(), run_tests()]
+    versions.write([sys.executable, str(VENV / "bin/python")])
+    sys.exit(1 if any(failed) else 0)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""pytest plugin: nbval compares the pictures of two executions too, which it leaves out by itself."""
+"""pytest plugin: nbval compares the pictures of two executions, which it leaves out by itself."""
 
 
 def pytest_collection_modifyitems(items) -> None:
