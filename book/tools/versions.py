@@ -24,8 +24,8 @@ HEAD = """\
 
 The course is tested with a pinned list of packages (`requirements.txt`), and runs with those that
 Colab has preinstalled. The same seeds give the same numbers with both: a program computes these
-with each, in float32, and refuses differences above {tolerance:g} of the number. A test compares the
-first column with the environment that it runs in.
+with each, in float32, and refuses differences above {tolerance:g} of the number. A test compares
+the first column with the environment that it runs in.
 
 | | {first} | {second} | difference |
 |---|---|---|---|
