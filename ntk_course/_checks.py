@@ -3,7 +3,7 @@
 Under `jax.jit` shapes, dtypes and Python scalars are checked; outside it, values too.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import isfinite
 
 import jax
@@ -37,9 +37,10 @@ def is_callable(name: str, value: object) -> None:
 
 
 def integer(name: str, value: object, *, least: int = 1) -> int:
-    """Check and return a Python integer that is at least `least`."""
+    """Check and return a Python integer that is at least `least`, and fits into 32 bits."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
     require(ok, name, f"be an integer >= {least}", repr(value), "Pass a Python int.")
+    require(value < 2**31, name, "be an integer < 2^31", repr(value), "Pass a smaller one.")
     return int(value)
 
 
@@ -49,16 +50,18 @@ def scalar(name: str, value: object, *, positive: bool = False) -> float | jax.A
         return value
     rule = f"be a finite number {'> 0' if positive else '>= 0'}"
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float("" if isinstance(value, str | bytes) or np.ndim(value) else value)
+    except (TypeError, ValueError, OverflowError):
         fail(name, rule, repr(value), "Pass one number.")
     ok = isfinite(number) and (number > 0 if positive else number >= 0)
     require(ok, name, rule, repr(value), "Change its sign or size.")
     return number
 
 
-def floats(name: str, value: object, *, ndim: int | Sequence[int], fix: str = "") -> jax.Array:
-    """Check an array's rank, that it is not empty and all finite; return it as floating point.
+def floats(
+    name: str, value: object, *, ndim: int | Sequence[int], fix: str = "", bounded: bool = True
+) -> jax.Array:
+    """Check an array's rank, that it is not empty and (`bounded`) finite; return floating point.
 
     Integers and float16 become the default floating type; float32 and float64 stay as they are.
     """
@@ -76,29 +79,79 @@ def floats(name: str, value: object, *, ndim: int | Sequence[int], fix: str = ""
     )  # fmt: skip
     if array.dtype not in (jnp.float32, jnp.float64):
         array = array.astype(jnp.result_type(float))
-    finite(name, array)
-    return array
+    return finite(name, array) if bounded else array
 
 
-def finite(name: str, array: jax.Array) -> None:
-    """Check that no entry is NaN or infinite (values unknown to a trace pass)."""
+def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
+    """Check and return an array without NaN or infinite entries (values unknown to a trace pass).
+
+    For a result, `name` is the argument that spoils it and `rule` what it has to do.
+    """
     if isinstance(array, jax.core.Tracer):
-        return
+        return array
     # On CPUs NumPy reads the same memory, and compiles nothing.
-    on_cpu = all(device.platform == "cpu" for device in array.devices())
-    good = np.isfinite(np.asarray(array)) if on_cpu else jnp.isfinite(array)
+    on_gpu = isinstance(array, jax.Array) and array.devices().pop().platform != "cpu"
+    good = jnp.isfinite(array) if on_gpu else np.isfinite(np.asarray(array))
     bad = int(good.size - good.sum())
     fix = "Look for a division by zero, an overflow or a missing value in what made it."
-    require(bad == 0, name, "be finite", f"an array with {bad} NaN or infinite entries", fix)
+    made = "an array" if rule == "be finite" else "a result"
+    require(bad == 0, name, rule, f"{made} with {bad} NaN or infinite entries", fix)
+    return array
 
 
 def shape(name: str, array: Numbers, expected: Sequence[int | None], fix: str = "") -> None:
     """Check a shape; None stands for any length."""
-    same = array.ndim == len(expected) and all(
-        e is None or a == e for a, e in zip(array.shape, expected, strict=True)
+    found = np.shape(array)
+    same = len(found) == len(expected) and all(
+        e is None or a == e for a, e in zip(found, expected, strict=True)
     )
     wanted = "(" + ", ".join("any" if e is None else str(e) for e in expected) + ")"
-    require(same, name, f"have shape {wanted}", f"shape {tuple(array.shape)}", fix)
+    require(same, name, f"have shape {wanted}", f"shape {found}", fix)
+
+
+def key(value: object) -> jax.Array:
+    """Check and return one random key: of `jax.random.key`, or the two words of an older one."""
+    array = isinstance(value, Numbers)
+    typed = array and jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and value.ndim == 0
+    old = array and value.dtype == jnp.uint32 and value.shape == (2,)
+    fix = "Make one by `jax.random.key(0)`, and others by `jax.random.split`."
+    require(typed or old, "key", "be one random key", repr(value), fix)
+    return value
+
+
+def tree(name: str, value: object, shapes: object) -> None:
+    """Check a network's parameters by a tree of their shapes (None stands for any length)."""
+    wanted, form = jax.tree.flatten(shapes, is_leaf=lambda s: isinstance(s, tuple))
+    leaves, found = jax.tree.flatten(value)
+    require(found == form, name, f"be a tree like {form}", found, "`init_fn` makes one.")
+    for leaf, expected in zip(leaves, wanted, strict=True):
+        shape(name, floats(name, leaf, ndim=len(expected)), expected, "`init_fn` makes them.")
+
+
+def returned(name: str, function: object, *args: object, like: Sequence | None = None):
+    """Check that an argument is a function that returns one array (`like`: of which shape)."""
+    is_callable(name, function)
+    texts = [leaf for leaf in jax.tree.leaves(args) if isinstance(leaf, str)]
+    require(not texts, "params", "hold arrays only", texts, "`init_fn` makes them.")
+    out = jax.eval_shape(function, *args)
+    require(hasattr(out, "shape"), name, "return an array", f"one that returns {out}", "See Args.")
+    if like is not None:
+        shape(name, out, like, "That is the shape which it must return.")
+    return out
+
+
+def outputs(fx: object, y: object, *, ndim: int | Sequence[int] = 2) -> tuple[jax.Array, jax.Array]:
+    """Check the arguments of a loss, outputs and targets of one shape."""
+    fx, y = floats("fx", fx, ndim=ndim), floats("y", y, ndim=ndim)
+    shape("y", y, fx.shape, "One target for every output.")
+    return fx, y
+
+
+def steps(name: str, value: object) -> list[int]:
+    """Check and return a list of integers >= 0."""
+    ok = isinstance(value, Iterable) and not isinstance(value, str)
+    require(ok, name, "be a list of integers", repr(value), "For example [0, 10].")
+    return [integer(name, step, least=0) for step in value]
 
 
 def pair(x1: object, x2: object | None, *, ndim: int = 2) -> tuple[jax.Array, jax.Array]:

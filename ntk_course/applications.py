@@ -160,7 +160,7 @@ def random_masks(
     known = all(layer in range(last + 1) for layer in layers)
     _checks.require(known, "layers", f"name layers between 0 and {last}", tuple(layers))
     masks = jax.tree.map(jnp.ones_like, params)
-    for layer, layer_key in zip(layers, jax.random.split(key, len(layers)), strict=True):
+    for layer, layer_key in zip(layers, jax.random.split(_checks.key(key), len(layers)), strict=True):
         w = params[layer]["w"]
         drawn = jax.random.bernoulli(layer_key, keep, w.shape).astype(w.dtype)
         masks[layer]["w"] = drawn / keep**0.5 if rescale else drawn
@@ -374,6 +374,8 @@ def graph_ntk(
     _checks.shape("features", x, (len(a), None), "One row a node.")
     graph = np.asarray(graph)
     _checks.require(graph.shape == (len(a),), "graph", f"have shape {(len(a),)}", graph.shape)
+    numbered = graph.dtype.kind in "iu" and np.isin(graph, np.arange(len(a))).all()
+    _checks.require(bool(numbered), "graph", "hold integers 0, 1, ..., below n", graph)
     a = a + jnp.eye(len(a), dtype=a.dtype)
     sigma = theta = x @ x.T
     for _ in range(_checks.integer("num_blocks", num_blocks)):

@@ -84,6 +84,7 @@ GEOMETRIES = {
 
 def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """The cross-entropy of each example; `fx` are logits, `y` one-hot labels (centred or not)."""
+    fx, y = _checks.outputs(fx, y)
     return optax.softmax_cross_entropy(
         fx, jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=fx.dtype)
     )
@@ -91,17 +92,21 @@ def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[
 
 def margin(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """The largest wrong output minus the right one: positive if the example is misclassified."""
+    fx, y = _checks.outputs(fx, y)
+    _checks.require(y.shape[1] > 1, "y", "have two columns at least", f"shape {y.shape}")
     right = jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=bool)
     return jnp.max(jnp.where(right, -jnp.inf, fx), 1) - jnp.max(jnp.where(right, fx, -jnp.inf), 1)
 
 
 def square(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """Half the squared distance of outputs and targets of each example."""
+    fx, y = _checks.outputs(fx, y)
     return jnp.sum((fx - y) ** 2, 1) / 2
 
 
 def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """KL(softmax(y) || softmax(fx)) of each example; `y` are the outputs at the clean point."""
+    fx, y = _checks.outputs(fx, y)
     return optax.losses.kl_divergence_with_log_targets(
         jax.nn.log_softmax(fx), jax.nn.log_softmax(y)
     )
@@ -245,13 +250,12 @@ def pgd(
     """
     x, epsilon, (lo, hi) = _problem(x, epsilon, norm, bounds)
     y = _checks.floats("y", y, ndim=2, fix="One-hot labels, one column a class.")
-    _checks.is_callable("predict_fn", predict_fn)
     _checks.one_of("loss", loss, tuple(LOSSES))
     step_size = _checks.scalar("step_size", step_size)
     steps, runs = _checks.integer("num_steps", num_steps), _checks.integer("restarts", restarts)
+    out = _checks.returned("predict_fn", predict_fn, x).shape
     if not isinstance(predict_fn, jax.tree_util.Partial):
         predict_fn = jax.tree_util.Partial(predict_fn)
-    out = jax.eval_shape(predict_fn, x).shape
     _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
     options = (norm, loss, targeted)
     state = (x, x, jnp.full(len(x), -jnp.inf, x.dtype))
@@ -263,7 +267,7 @@ def pgd(
     if best:  # x itself, and the one long step of FGSM, are looked at first
         state = _step(options, state, predict_fn, y, ball, epsilon)
         state = _look(options, state, predict_fn, y)
-    for run_key in jax.random.split(key, runs):
+    for run_key in jax.random.split(_checks.key(key), runs):
         if x_start is not None:
             start = project(x_start, x, epsilon, norm=norm, bounds=bounds)
         else:
@@ -276,6 +280,7 @@ def pgd(
                 state = climb(state)
         if best:
             state = _look(options, state, predict_fn, y)
+    _checks.finite("predict_fn", state[2] if best else state[0], "give finite outputs")
     return state[1] if best else state[0]
 
 
@@ -309,7 +314,7 @@ def _better(gain, x_adv, top, top_gain):
 def _gain(x, options, predict_fn, y):
     _, loss, targeted = options
     gain = LOSSES[loss](predict_fn(x), y) * (-1 if targeted else 1)
-    return gain.sum(), gain
+    return gain.sum(), gain.astype(x.dtype)
 
 
 def evaluate(
@@ -338,17 +343,22 @@ def evaluate(
     References:
         Carlini et al. (2019), section 3; Zhang et al. (2019). Lecture notes, section 3.
     """
-    _checks.require(len(attacks) > 0, "attacks", "name at least one attack", "none")
+    named = isinstance(attacks, Mapping) and len(attacks) > 0
+    _checks.require(named, "attacks", "name at least one attack", attacks, "Pass a dictionary.")
     x, y = _checks.floats("x", x, ndim=range(2, 6)), _checks.floats("y", y, ndim=2)
     _checks.shape("y", y, (len(x), None), "One row for each input.")
     size = _checks.integer("batch_size", batch_size)
+    for name, function in (("predict_fn", predict_fn), *attacks.items()):
+        _checks.is_callable("attacks" if name in attacks else name, function)
     found = {name: np.zeros(len(x), bool) for name in ("clean", *attacks)}
     starts = range(0, len(x), size)
     work = [(name, i) for name in found for i in starts]
     for name, i in runtime.progress(work, "attacks", show=len(work) > 8):
         part, labels = x[i : i + size], y[i : i + size]
         moved = part if name == "clean" else attacks[name](predict_fn, part, labels)
-        right = jnp.argmax(predict_fn(moved), 1) == jnp.argmax(labels, 1)
+        fx = _checks.finite("predict_fn", predict_fn(moved), "give finite outputs")
+        _checks.shape("predict_fn", fx, labels.shape, "One output a class for each point.")
+        right = jnp.argmax(fx, 1) == jnp.argmax(labels, 1)
         found[name][i : i + size] = np.asarray(right)
     found["worst"] = np.logical_and.reduce(list(found.values()))
     return found
@@ -361,7 +371,8 @@ def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
     epsilon = _checks.scalar("epsilon", epsilon)
     if bounds is None:
         return x, epsilon, (-jnp.inf, jnp.inf)
-    two = isinstance(bounds, tuple) and len(bounds) == 2 and bounds[0] < bounds[1]
+    two = isinstance(bounds, tuple) and len(bounds) == 2 and not any(map(np.ndim, bounds))
+    two = two and not any(isinstance(b, str) for b in bounds) and bounds[0] < bounds[1]
     _checks.require(two, "bounds", "be (smallest, largest) or None", bounds, "Images: (0, 1).")
     if not isinstance(x, jax.core.Tracer):
         with jax.ensure_compile_time_eval():  # also where a trace has closed over x

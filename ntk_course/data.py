@@ -201,7 +201,7 @@ def augment(
     """
     images = _checks.floats("images", images, ndim=4)
     shift = _checks.integer("shift", shift, least=0)
-    return _augment(key, images, shift, flip)
+    return _augment(_checks.key(key), images, shift, flip)
 
 
 @partial(jax.jit, static_argnums=(2, 3))

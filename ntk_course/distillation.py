@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from ntk_course import _checkpoint, _checks, _devices, _kip, kernels, runtime
+from ntk_course import _checkpoint, _checks, _devices, _kip, kernels, networks, runtime
 from ntk_course._checks import Numbers
 from ntk_course.networks import Network, Params
 from ntk_course.training import square_loss
@@ -66,8 +66,13 @@ def inner_step(
     References:
         Wang et al. (2018), eq. 2. Lecture notes, section 2.3.2, eqs 24 and 26.
     """
-    gradient = jax.grad(lambda p: loss_fn(apply_fn(p, x_support), y_support))(params)
-    return jax.tree.map(lambda p, g: p - inner_rate * g, params, gradient)
+    y = _checks.floats("y_support", y_support, ndim=(1, 2))
+    _checks.returned("apply_fn", apply_fn, params, x_support, like=y.shape)
+    _checks.returned("loss_fn", loss_fn, y, y, like=())
+    rate = _checks.scalar("inner_rate", inner_rate)
+    gradient = jax.grad(lambda p: loss_fn(apply_fn(p, x_support), y))(params)
+    gradient = jax.tree.map(lambda g: _checks.finite("loss_fn", g, "give finite slopes"), gradient)
+    return jax.tree.map(lambda p, g: p - rate * g, params, gradient)
 
 
 def one_step(
@@ -109,9 +114,9 @@ def one_step(
     References:
         Wang et al. (2018), algorithm 1. Lecture notes, section 2.3.2, eqs 24-26.
     """
-    init_fn, apply_fn = network
-    _checks.is_callable("loss_fn", loss_fn)
+    init_fn, apply_fn = networks.twin(network) and network
     x_t, y_t, x_s, y_s = _sets(x_target, y_target, x_support, y_support)
+    _checks.returned("loss_fn", loss_fn, y_t, y_t, like=())
     num_steps = _checks.integer("num_steps", num_steps)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     eta = _checks.scalar("inner_rate", inner_rate, positive=True)
@@ -119,10 +124,18 @@ def one_step(
         num_inits = _checks.integer("num_inits", num_inits)
     learned = {"x": x_s, "log_eta": jnp.log(jnp.asarray(eta, x_s.dtype))}
     learned, losses = _one_step(
-        key, init_fn, apply_fn, loss_fn, num_inits, num_steps, rate, learned, (x_t, y_t, y_s)
+        _checks.key(key),
+        init_fn,
+        apply_fn,
+        loss_fn,
+        num_inits,
+        num_steps,
+        rate,
+        learned,
+        (x_t, y_t, y_s),
     )
     fix = "Lower `learning_rate` or `inner_rate`."
-    stable = bool(jnp.isfinite(losses).all())
+    stable = all(bool(jnp.isfinite(a).all()) for a in (losses, *learned.values()))
     _checks.require(stable, "learning_rate", "keep the loss finite", rate, fix)
     return OneStep(learned["x"], jnp.exp(learned["log_eta"]), np.asarray(losses))
 
@@ -183,10 +196,12 @@ def predict(
         Nguyen et al. (2021a), eq. 3. Lecture notes, section 2.3.2, eq. 27.
     """
     x_s, y_s = _support(x_support, y_support)
+    x_test = _checks.floats("x_test", x_test, ndim=x_s.ndim)
     weights = _kip.weights_of(
         jnp.asarray(kernels.gram(kernel_fn, x_s)), y_s, _checks.scalar("diag_reg", diag_reg)
     )
-    return kernels.gram(kernel_fn, x_test, x_s) @ np.asarray(weights)
+    weights = _checks.finite("x_support", np.asarray(weights), "make K + lambda I invertible")
+    return kernels.gram(kernel_fn, x_test, x_s) @ weights
 
 
 def label_solve(
@@ -220,7 +235,10 @@ def label_solve(
     k_ss = kernels.gram(kernel_fn, x_s).astype(np.float64)
     k_ts = kernels.gram(kernel_fn, x_t, x_s).astype(np.float64)
     shift = diag_reg * np.trace(k_ss) / len(k_ss)
-    solver = np.linalg.solve(k_ss + shift * np.eye(len(k_ss)), k_ts.T).T
+    try:
+        solver = np.linalg.solve(k_ss + shift * np.eye(len(k_ss)), k_ts.T).T
+    except np.linalg.LinAlgError:
+        _checks.fail("x_support", "make K + lambda I invertible", x_s, "Raise `diag_reg`.")
     return np.linalg.lstsq(solver, np.asarray(y_t, np.float64))[0]
 
 
@@ -281,9 +299,9 @@ def kip(
         Nguyen et al. (2021a), algorithm 1; Nguyen et al. (2021b). Lecture notes, eq. 27. With
         `attack_fn` Tsilivis et al. (2022); lecture notes, section 3, the loss of AdvKIP.
     """
-    _checks.is_callable("kernel_fn", kernel_fn)
-    if attack_fn is not None:
-        _checks.is_callable("attack_fn", attack_fn)
+    _checks.key(key)
+    for name, function in (("attack_fn", attack_fn), ("augment_fn", augment_fn)):
+        _checks.is_callable(name, function if function is not None else abs)
     x_t, y_t, x_s, y_s = _sets(x_target, y_target, x_support, y_support)
     for name, y in (("y_target", y_t), ("y_support", y_s)):
         _checks.shape(name, y, (None, y_t.shape[-1] if y_t.ndim == 2 else 1), "One row a point.")
@@ -293,8 +311,9 @@ def kip(
     diag_reg = _checks.scalar("diag_reg", diag_reg)
     n = len(x_t) if batch_size is None else _checks.integer("batch_size", batch_size)
     _checks.require(n <= len(x_t), "batch_size", f"be at most {len(x_t)}, the targets", n)
-    saved_steps = np.array(sorted({_checks.integer("save_at", s, least=0) for s in save_at}), int)
+    saved_steps = np.array(sorted(set(_checks.steps("save_at", save_at))), int)
     mesh = _devices.rows_mesh(mesh)
+    _checks.returned("kernel_fn", kernel_fn, x_t[:1], x_s, like=(1, len(x_s)))
     layout = kernels.workspace(kernel_fn, x_s, n, mesh.size)
 
     path = None if checkpoint is None else Path(checkpoint)
@@ -326,6 +345,7 @@ def kip(
     classes = np.argmax(y_t, 1) if y_t.shape[1] > 1 else np.asarray(y_t[:, 0] > 0)
     groups = [np.flatnonzero(classes == c) for c in np.unique(classes)]
     draw = partial(_kip.batch, key, x_t, y_t, groups, n, augment_fn, layout, mesh)
+    learned = bool(learn_labels)
     place = partial(jax.tree.map, lambda leaf: _devices.lay(leaf, mesh))
     state = state._replace(**place({"params": state.params, "optimizer": state.optimizer}))
     fixed = batch_size is None and augment_fn is None
@@ -336,7 +356,7 @@ def kip(
         for step in bar:
             saved[saved_steps == step] = np.asarray(state.params["x"])
             after, optimizer, *found = update(
-                rate, diag_reg, learn_labels, jax.random.fold_in(key, step), *state[1:3], batch
+                rate, diag_reg, learned, jax.random.fold_in(key, step), *state[1:3], batch
             )
             if not fixed and step + 1 < steps:
                 batch = draw(step + 1)  # while the step is computed
@@ -353,6 +373,8 @@ def kip(
     except KeyboardInterrupt:
         pass
     saved[saved_steps == state.step] = np.asarray(state.params["x"])
+    if not np.isfinite(saved).all():
+        _kip.diverged(state.step, rate, diag_reg)
     write()
     best = jax.tree.map(np.asarray, state.best)
     reached = saved_steps <= state.step

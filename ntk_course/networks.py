@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_course import _checks
@@ -65,6 +66,9 @@ def dense(layer: dict, a: Array, w_std: float, b_std: float) -> Array:
     Returns:
         Pre-activations, shape (n, m).
     """
+    a, w_std = _checks.floats("a", a, ndim=2), _checks.scalar("w_std", w_std)
+    biases = {"b": (None,)} if _checks.scalar("b_std", b_std) else {}
+    _checks.tree("layer", layer, {"w": (None, a.shape[1])} | biases)
     z = w_std / sqrt(a.shape[-1]) * a @ layer["w"].T
     return z + b_std * layer["b"][None, :] if b_std else z
 
@@ -107,13 +111,15 @@ def fully_connected(
     b_std = _checks.scalar("b_std", b_std)
     sizes, sigma = (d_in, *hidden, outputs), ACTIVATIONS[activation]
 
+    shapes = [{"w": (m, d)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
+
     def init_fn(key):
-        shapes = [{"w": (m, d)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
         return _normal(key, shapes)
 
     def apply_fn(params, x: Float[Numbers, "n d"]) -> Array:
         x = _checks.floats("x", x, ndim=2, fix="One row a point; flatten images first.")
         _checks.shape("x", x, (None, d_in), f"The network was built with d_in={d_in}.")
+        _checks.tree("params", params, shapes)
         z = dense(params[0], x, stds[0], b_std)
         for layer, std in zip(params[1:], stds[1:], strict=True):
             z = dense(layer, sigma(z), std, b_std)
@@ -162,19 +168,23 @@ def convolutional(
     sizes, sigma = (channels, *hidden), ACTIVATIONS[activation]
     features = hidden[-1] * (height * width if readout == "flatten" else 1)
 
+    shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
+    shapes += [{"w": (outputs, features)} | ({"b": (outputs,)} if b_std else {})]
+
     def init_fn(key):
-        shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
-        readout_shape = {"w": (outputs, features)} | ({"b": (outputs,)} if b_std else {})
-        return _normal(key, [*shapes, readout_shape])
+        return _normal(key, shapes)
 
     def apply_fn(params, x: Float[Numbers, "n h w c"]) -> Array:
         x = _checks.floats("x", x, ndim=4, fix="Images are (n, height, width, channels).")
         _checks.shape("x", x, (None, height, width, channels), "The network expects this shape.")
+        _checks.tree("params", params, shapes)
         a = x
         for layer, std in zip(params[:-1], stds[:-1], strict=True):
+            dtype = jnp.result_type(a, layer["w"])  # a convolution, unlike a product, mixes none
             z = jax.lax.conv_general_dilated(
-                a, layer["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-            )
+                a.astype(dtype), layer["w"].astype(dtype), (1, 1), "SAME",
+                dimension_numbers=("NHWC", "HWIO", "NHWC"),
+            )  # fmt: skip
             z = std / sqrt(9 * a.shape[-1]) * z
             a = sigma(z + b_std * layer["b"][None, None, None, :] if b_std else z)
         a = a.reshape(a.shape[0], -1) if readout == "flatten" else a.mean((1, 2))
@@ -205,12 +215,15 @@ def quadratic(channels: int, width: int) -> Network:
     """
     channels, width = _checks.integer("channels", channels), _checks.integer("width", width)
 
+    shapes = [{"w": (width, channels)}, {"w": (1, width)}]
+
     def init_fn(key):
-        return _normal(key, [{"w": (width, channels)}, {"w": (1, width)}])
+        return _normal(key, shapes)
 
     def apply_fn(params, x: Float[Numbers, "n p c"]) -> Array:
         x = _checks.floats("x", x, ndim=3, fix="Inputs are (n, positions, channels).")
         _checks.shape("x", x, (None, None, channels), "The last axis holds the channels.")
+        _checks.tree("params", params, shapes)
         z = x @ params[0]["w"].T / sqrt(channels)
         return dense(params[1], (z**2).mean(1), sqrt(1 / 3), 0.0)[:, 0]
 
@@ -246,12 +259,13 @@ def windowed(d_in: int, window: int, num_filters: int) -> Network:
     q = _checks.integer("num_filters", num_filters)
 
     def init_fn(key):
-        w = jax.random.rademacher(key, (q, k), jnp.result_type(float)) / k
+        w = jax.random.rademacher(_checks.key(key), (q, k), jnp.result_type(float)) / k
         return {"w": w, "b": jnp.full(q, 1 / k - 1), "u": jnp.zeros((d - k + 1, q))}
 
     def apply_fn(params, x: Float[Numbers, "n d"]) -> Array:
         x = _checks.floats("x", x, ndim=2, fix="One row a sequence.")
         _checks.shape("x", x, (None, d), f"The network was built with d_in={d}.")
+        _checks.tree("params", params, {"w": (q, k), "b": (q,), "u": (d - k + 1, q)})
         windows = x[:, jnp.arange(d - k + 1)[:, None] + jnp.arange(k)[None, :]]
         hidden = jax.nn.relu(windows @ params["w"].T + params["b"][None, None, :])
         return jnp.einsum("njq,jq->n", hidden, params["u"])
@@ -274,6 +288,7 @@ def twin(network: Network) -> Network:
     References:
         Lecture notes, section 2.2, below eq. 12.
     """
+    _checks.require(np.shape(network) == (2,), "network", "be (init_fn, apply_fn)", network)
     init_one, apply_one = network
     _checks.is_callable("network.init_fn", init_one)
     _checks.is_callable("network.apply_fn", apply_one)
@@ -283,6 +298,8 @@ def twin(network: Network) -> Network:
         return params, jax.tree.map(jnp.copy, params)
 
     def apply_fn(params, x):
+        two = isinstance(params, Sequence) and len(params) == 2
+        _checks.require(two, "params", "be a pair of parameters", type(params))
         return (apply_one(params[0], x) - apply_one(params[1], x)) / sqrt(2)
 
     return Network(init_fn, apply_fn)
@@ -292,6 +309,6 @@ def _normal(key: Array, shapes: Params) -> Params:
     """Independent N(0, 1) entries for a tree of shapes, drawn at once (one compilation)."""
     leaves, tree = jax.tree.flatten(shapes, is_leaf=lambda s: isinstance(s, tuple))
     ends = list(accumulate(prod(shape) for shape in leaves))
-    flat = jax.random.normal(key, (ends[-1],))
+    flat = jax.random.normal(_checks.key(key), (ends[-1],))
     parts = zip([0, *ends], ends, leaves, strict=False)
     return tree.unflatten([flat[start:end].reshape(shape) for start, end, shape in parts])
