@@ -3,7 +3,7 @@
 Under `jax.jit` shapes, dtypes and Python scalars are checked; outside it, values too.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from math import isfinite
 
 import jax
@@ -58,10 +58,8 @@ def scalar(name: str, value: object, *, positive: bool = False) -> float | jax.A
     return number
 
 
-def floats(
-    name: str, value: object, *, ndim: int | Sequence[int], fix: str = "", bounded: bool = True
-) -> jax.Array:
-    """Check an array's rank, that it is not empty and (`bounded`) finite; return floating point.
+def floats(name: str, value: object, *, ndim: int | Sequence[int], fix="", inf=False) -> jax.Array:
+    """Check an array's rank, that it is not empty and finite (or `inf`); return floating point.
 
     Integers and float16 become the default floating type; float32 and float64 stay as they are.
     """
@@ -79,7 +77,7 @@ def floats(
     )  # fmt: skip
     if array.dtype not in (jnp.float32, jnp.float64):
         array = array.astype(jnp.result_type(float))
-    return finite(name, array) if bounded else array
+    return array if inf else finite(name, array)
 
 
 def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
@@ -90,7 +88,7 @@ def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
     if isinstance(array, jax.core.Tracer):
         return array
     # On CPUs NumPy reads the same memory, and compiles nothing.
-    on_gpu = isinstance(array, jax.Array) and array.devices().pop().platform != "cpu"
+    on_gpu = isinstance(array, jax.Array) and next(iter(array.devices())).platform != "cpu"
     good = jnp.isfinite(array) if on_gpu else np.isfinite(np.asarray(array))
     bad = int(good.size - good.sum())
     fix = "Look for a division by zero, an overflow or a missing value in what made it."
@@ -111,11 +109,10 @@ def shape(name: str, array: Numbers, expected: Sequence[int | None], fix: str = 
 
 def key(value: object) -> jax.Array:
     """Check and return one random key: of `jax.random.key`, or the two words of an older one."""
-    array = isinstance(value, Numbers)
-    typed = array and jnp.issubdtype(value.dtype, jax.dtypes.prng_key) and value.ndim == 0
-    old = array and value.dtype == jnp.uint32 and value.shape == (2,)
-    fix = "Make one by `jax.random.key(0)`, and others by `jax.random.split`."
-    require(typed or old, "key", "be one random key", repr(value), fix)
+    known, size = getattr(value, "dtype", None), np.shape(value)
+    typed = known is not None and jnp.issubdtype(known, jax.dtypes.prng_key) and size == ()
+    ok = typed or (known == jnp.uint32 and size == (2,))
+    require(ok, "key", "be one random key", repr(value), "Make it by `jax.random.key(0)`.")
     return value
 
 
@@ -131,12 +128,13 @@ def tree(name: str, value: object, shapes: object) -> None:
 def returned(name: str, function: object, *args: object, like: Sequence | None = None):
     """Check that an argument is a function that returns one array (`like`: of which shape)."""
     is_callable(name, function)
-    texts = [leaf for leaf in jax.tree.leaves(args) if isinstance(leaf, str)]
-    require(not texts, "params", "hold arrays only", texts, "`init_fn` makes them.")
-    out = jax.eval_shape(function, *args)
-    require(hasattr(out, "shape"), name, "return an array", f"one that returns {out}", "See Args.")
-    if like is not None:
-        shape(name, out, like, "That is the shape which it must return.")
+    try:
+        out = jax.eval_shape(function, *args)
+    except (TypeError, KeyError, AttributeError) as error:
+        fail(name, "fit its arguments", f"one that raises {error}", "Check `params` and shapes.")
+    ok = hasattr(out, "shape") and like in (None, out.shape)
+    rule = "return outputs" + ("" if like is None else f" of shape {like}")
+    require(ok, name, rule, f"one that returns {getattr(out, 'shape', out)}", "See Args.")
     return out
 
 
@@ -149,8 +147,7 @@ def outputs(fx: object, y: object, *, ndim: int | Sequence[int] = 2) -> tuple[ja
 
 def steps(name: str, value: object) -> list[int]:
     """Check and return a list of integers >= 0."""
-    ok = isinstance(value, Iterable) and not isinstance(value, str)
-    require(ok, name, "be a list of integers", repr(value), "For example [0, 10].")
+    require(np.ndim(value) == 1, name, "be a list of integers", repr(value), "For example [0, 10].")
     return [integer(name, step, least=0) for step in value]
 
 
@@ -189,6 +186,14 @@ def targets(name: str, value: object, n: int) -> jax.Array:
     y = floats(name, value, ndim=(1, 2))
     require(y.shape[0] == n, name, f"have {n} rows, one a point", f"shape {y.shape}", "Match them.")
     return y
+
+
+def labelled(which: str, x: object, y: object) -> tuple[jax.Array, jax.Array]:
+    """Check inputs `x_<which>` and their labels `y_<which>`, one row a point."""
+    x = floats(f"x_{which}", x, ndim=range(2, 6))
+    y = floats(f"y_{which}", y, ndim=2, fix="One row a point, one column a class.")
+    shape(f"y_{which}", y, (len(x), None), "One row for each input.")
+    return x, y
 
 
 def widths(name: str, value: object) -> tuple[int, ...]:

@@ -63,7 +63,6 @@ def batch(key, x, y, groups, n, augment_fn, layout, mesh, step):
     parts = _take(x, y, rows)
     if augment_fn is not None:
         moved = augment_fn(jax.random.fold_in(key, step), x[rows.ravel()])
-        _checks.shape("augment_fn", moved, (rows.size, *x.shape[1:]), "It returns moved images.")
         parts = moved.reshape(parts[0].shape), parts[1]
     return tuple(_devices.lay(part, mesh, 1) for part in (*parts, weights))
 
@@ -97,9 +96,7 @@ def _update(
             return _blocked(kernel_fn, flat.reshape(x.shape), x_s, columns) @ alpha
 
         flat = x.reshape(-1, *x.shape[2:])
-        moved = jax.lax.stop_gradient(attack_fn(key, predict_fn, flat, y))
-        _checks.shape("attack_fn", moved, flat.shape, "It returns one point for each target.")
-        x = moved.reshape(x.shape)
+        x = jax.lax.stop_gradient(attack_fn(key, predict_fn, flat, y)).reshape(x.shape)
 
     def loss(params):
         x_s, y_s = params["x"], params["y"]

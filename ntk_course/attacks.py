@@ -343,13 +343,12 @@ def evaluate(
     References:
         Carlini et al. (2019), section 3; Zhang et al. (2019). Lecture notes, section 3.
     """
-    named = isinstance(attacks, Mapping) and len(attacks) > 0
-    _checks.require(named, "attacks", "name at least one attack", attacks, "Pass a dictionary.")
     x, y = _checks.floats("x", x, ndim=range(2, 6)), _checks.floats("y", y, ndim=2)
     _checks.shape("y", y, (len(x), None), "One row for each input.")
     size = _checks.integer("batch_size", batch_size)
-    for name, function in (("predict_fn", predict_fn), *attacks.items()):
-        _checks.is_callable("attacks" if name in attacks else name, function)
+    named = isinstance(attacks, Mapping) and attacks and all(map(callable, attacks.values()))
+    _checks.require(named, "attacks", "name at least one attack", attacks, "Pass a dictionary.")
+    _checks.returned("predict_fn", predict_fn, x[:1], like=(1, y.shape[1]))
     found = {name: np.zeros(len(x), bool) for name in ("clean", *attacks)}
     starts = range(0, len(x), size)
     work = [(name, i) for name in found for i in starts]
@@ -357,7 +356,6 @@ def evaluate(
         part, labels = x[i : i + size], y[i : i + size]
         moved = part if name == "clean" else attacks[name](predict_fn, part, labels)
         fx = _checks.finite("predict_fn", predict_fn(moved), "give finite outputs")
-        _checks.shape("predict_fn", fx, labels.shape, "One output a class for each point.")
         right = jnp.argmax(fx, 1) == jnp.argmax(labels, 1)
         found[name][i : i + size] = np.asarray(right)
     found["worst"] = np.logical_and.reduce(list(found.values()))

@@ -93,8 +93,7 @@ def check(name: str, answer: object) -> None:
         >>> check("how-many", ...)
         Not answered yet. Hint: Set the exact error equal to epsilon and take logarithms.
     """
-    _checks.one_of("name", name, tuple(exercises()))
-    found = grade(name, answer, tries=_tries[name])
+    found = grade(name, answer, tries=_tries[str(name)])
     _tries[name] += not found.passed and answer is not ... and answer is not None
     print(found.message)
 

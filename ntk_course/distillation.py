@@ -66,13 +66,8 @@ def inner_step(
     References:
         Wang et al. (2018), eq. 2. Lecture notes, section 2.3.2, eqs 24 and 26.
     """
-    y = _checks.floats("y_support", y_support, ndim=(1, 2))
-    _checks.returned("apply_fn", apply_fn, params, x_support, like=y.shape)
-    _checks.returned("loss_fn", loss_fn, y, y, like=())
-    rate = _checks.scalar("inner_rate", inner_rate)
-    gradient = jax.grad(lambda p: loss_fn(apply_fn(p, x_support), y))(params)
-    gradient = jax.tree.map(lambda g: _checks.finite("loss_fn", g, "give finite slopes"), gradient)
-    return jax.tree.map(lambda p, g: p - rate * g, params, gradient)
+    gradient = jax.grad(lambda p: loss_fn(apply_fn(p, x_support), y_support))(params)
+    return jax.tree.map(lambda p, g: p - inner_rate * g, params, gradient)
 
 
 def one_step(
@@ -114,7 +109,8 @@ def one_step(
     References:
         Wang et al. (2018), algorithm 1. Lecture notes, section 2.3.2, eqs 24-26.
     """
-    init_fn, apply_fn = networks.twin(network) and network
+    networks.twin(network)  # which checks it
+    key, (init_fn, apply_fn) = _checks.key(key), network
     x_t, y_t, x_s, y_s = _sets(x_target, y_target, x_support, y_support)
     _checks.returned("loss_fn", loss_fn, y_t, y_t, like=())
     num_steps = _checks.integer("num_steps", num_steps)
@@ -124,15 +120,7 @@ def one_step(
         num_inits = _checks.integer("num_inits", num_inits)
     learned = {"x": x_s, "log_eta": jnp.log(jnp.asarray(eta, x_s.dtype))}
     learned, losses = _one_step(
-        _checks.key(key),
-        init_fn,
-        apply_fn,
-        loss_fn,
-        num_inits,
-        num_steps,
-        rate,
-        learned,
-        (x_t, y_t, y_s),
+        key, init_fn, apply_fn, loss_fn, num_inits, num_steps, rate, learned, (x_t, y_t, y_s)
     )
     fix = "Lower `learning_rate` or `inner_rate`."
     stable = all(bool(jnp.isfinite(a).all()) for a in (losses, *learned.values()))
@@ -195,7 +183,7 @@ def predict(
     References:
         Nguyen et al. (2021a), eq. 3. Lecture notes, section 2.3.2, eq. 27.
     """
-    x_s, y_s = _support(x_support, y_support)
+    x_s, y_s = _checks.labelled("support", x_support, y_support)
     x_test = _checks.floats("x_test", x_test, ndim=x_s.ndim)
     weights = _kip.weights_of(
         jnp.asarray(kernels.gram(kernel_fn, x_s)), y_s, _checks.scalar("diag_reg", diag_reg)
@@ -230,15 +218,13 @@ def label_solve(
         Nguyen et al. (2021a), section 3.1, eq. 8. Lecture notes, section 2.3.2, eq. 27.
     """
     x_s = _checks.floats("x_support", x_support, ndim=range(2, 6))
-    x_t, y_t = _support(x_target, y_target, "target")
+    x_t, y_t = _checks.labelled("target", x_target, y_target)
     diag_reg = _checks.scalar("diag_reg", diag_reg)
     k_ss = kernels.gram(kernel_fn, x_s).astype(np.float64)
     k_ts = kernels.gram(kernel_fn, x_t, x_s).astype(np.float64)
     shift = diag_reg * np.trace(k_ss) / len(k_ss)
-    try:
-        solver = np.linalg.solve(k_ss + shift * np.eye(len(k_ss)), k_ts.T).T
-    except np.linalg.LinAlgError:
-        _checks.fail("x_support", "make K + lambda I invertible", x_s, "Raise `diag_reg`.")
+    _checks.require(bool(k_ss.any()), "x_support", "have a kernel that is not zero", x_s)
+    solver = np.linalg.solve(k_ss + shift * np.eye(len(k_ss)), k_ts.T).T
     return np.linalg.lstsq(solver, np.asarray(y_t, np.float64))[0]
 
 
@@ -299,13 +285,13 @@ def kip(
         Nguyen et al. (2021a), algorithm 1; Nguyen et al. (2021b). Lecture notes, eq. 27. With
         `attack_fn` Tsilivis et al. (2022); lecture notes, section 3, the loss of AdvKIP.
     """
-    _checks.key(key)
-    for name, function in (("attack_fn", attack_fn), ("augment_fn", augment_fn)):
-        _checks.is_callable(name, function if function is not None else abs)
+    _checks.is_callable("attack_fn", abs if attack_fn is None else attack_fn)
+    _checks.is_callable("augment_fn", abs if augment_fn is None else augment_fn)
     x_t, y_t, x_s, y_s = _sets(x_target, y_target, x_support, y_support)
     for name, y in (("y_target", y_t), ("y_support", y_s)):
         _checks.shape(name, y, (None, y_t.shape[-1] if y_t.ndim == 2 else 1), "One row a point.")
     steps = _checks.integer("num_steps", num_steps)
+    learn_labels, key = bool(learn_labels), _checks.key(key)
     every = _checks.integer("checkpoint_every", checkpoint_every)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     diag_reg = _checks.scalar("diag_reg", diag_reg)
@@ -345,7 +331,6 @@ def kip(
     classes = np.argmax(y_t, 1) if y_t.shape[1] > 1 else np.asarray(y_t[:, 0] > 0)
     groups = [np.flatnonzero(classes == c) for c in np.unique(classes)]
     draw = partial(_kip.batch, key, x_t, y_t, groups, n, augment_fn, layout, mesh)
-    learned = bool(learn_labels)
     place = partial(jax.tree.map, lambda leaf: _devices.lay(leaf, mesh))
     state = state._replace(**place({"params": state.params, "optimizer": state.optimizer}))
     fixed = batch_size is None and augment_fn is None
@@ -356,7 +341,7 @@ def kip(
         for step in bar:
             saved[saved_steps == step] = np.asarray(state.params["x"])
             after, optimizer, *found = update(
-                rate, diag_reg, learned, jax.random.fold_in(key, step), *state[1:3], batch
+                rate, diag_reg, learn_labels, jax.random.fold_in(key, step), *state[1:3], batch
             )
             if not fixed and step + 1 < steps:
                 batch = draw(step + 1)  # while the step is computed
@@ -380,14 +365,6 @@ def kip(
     reached = saved_steps <= state.step
     done = [trace[name][: state.step] for name in ("losses", "accuracies")]
     return Distilled(best["x"], best["y"], *done, saved_steps[reached], saved[reached])
-
-
-def _support(x: object, y: object, name: str = "support") -> tuple[Array, Array]:
-    """Check inputs and their labels (n, C)."""
-    x = _checks.floats(f"x_{name}", x, ndim=range(2, 6))
-    y = _checks.floats(f"y_{name}", y, ndim=2, fix="One row a point, one column a class.")
-    _checks.shape(f"y_{name}", y, (len(x), None), "One row for each input.")
-    return x, y
 
 
 def _sets(x_target, y_target, x_support, y_support) -> tuple[Array, Array, Array, Array]:

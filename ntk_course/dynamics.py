@@ -233,7 +233,7 @@ def gradient_flow(
 
 def _times(t: float | Array) -> Array:
     """Check times: a number or a vector, all >= 0, inf allowed."""
-    t = _checks.floats("t", t, ndim=range(6), bounded=False).astype(jnp.result_type(float))
+    t = _checks.floats("t", t, ndim=range(6), inf=True).astype(jnp.result_type(float))
     _checks.require(t.ndim <= 1, "t", "be a number or a vector", f"shape {t.shape}")
     if not isinstance(t, jax.core.Tracer):
         _checks.require(bool((t >= 0).all()), "t", "be >= 0", t, "Training starts at t = 0.")

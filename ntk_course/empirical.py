@@ -50,8 +50,7 @@ def ntk(
     rows = len(out) in (1, 2) and out[0] == len(x1)
     rule = "return outputs of shape (n,) or (n, n_out)"
     _checks.require(rows, "apply_fn", rule, f"shape {out} for n={len(x1)}", "Flatten the outputs.")
-    k = _jacobian_ntk(apply_fn, params, x1, x2)
-    return _checks.finite("params", k, "keep the kernel finite")
+    return _checks.finite("params", _jacobian_ntk(apply_fn, params, x1, x2), "keep K finite")
 
 
 @partial(jax.jit, static_argnums=0)
@@ -96,15 +95,16 @@ def layerwise_ntk(
         Lecture notes, section 2.2; eq. 16 is the case of one hidden layer.
     """
     x1, x2 = _checks.pair(x1, x2)
-    deep = isinstance(params, list | tuple) and len(params) > 1
-    _checks.require(deep, "params", "be a list of two layers at least", type(params))
-    stds = networks.layer_stds(activation, len(params) - 1, w_std)
     b_std = _checks.scalar("b_std", b_std)
+    layer = {"w": (None, None)} | ({"b": (None,)} if b_std else {})
+    depth = max(len(jax.tree.leaves(params)) // len(layer), 2)
+    _checks.tree("params", params, [layer] * depth)
+    stds = networks.layer_stds(activation, depth - 1, w_std)
     fix = "Pass the params of a scalar network on inputs of this width."
     _checks.shape("params[0]['w']", params[0]["w"], (None, x1.shape[1]), fix)
     _checks.shape("params[-1]['w']", params[-1]["w"], (1, None), fix)
     k = _contract_layers(activation, stds, b_std, params, x1, x2)
-    return _checks.finite("params", k, "keep the kernel finite")
+    return _checks.finite("params", k, "keep K finite")
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

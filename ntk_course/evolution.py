@@ -202,10 +202,9 @@ def sgd(
     References:
         Madry et al. (2018), eq. 2.1. Lecture notes, section 3, eq. 30, and section 4.
     """
-    x = _checks.floats("x_train", x_train, ndim=range(2, 6))
-    y = _checks.floats("y_train", y_train, ndim=2)
-    _checks.shape("y_train", y, (len(x), None), "One-hot labels, one row an input.")
+    x, y = _checks.labelled("train", x_train, y_train)
     _checks.returned("apply_fn", apply_fn, params, x, like=y.shape)
+    _checks.is_callable("attack_fn", abs if attack_fn is None else attack_fn)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     size = _checks.integer("batch_size", batch_size)
     _checks.require(size <= len(x), "batch_size", f"be at most n={len(x)}", size, "Lower it.")

@@ -97,6 +97,7 @@ def worst_points(
         Lecture notes, section 3.3, the infimum of eq. 34.
     """
     x, y = _problem(x, y)
+    _checks.returned("feature_fn", feature_fn, x, like=y.shape)
     predict_fn = jax.tree_util.Partial(_two_outputs, _partial(feature_fn))
     labels = jnp.stack([y < 0, y > 0], 1).astype(x.dtype)  # their margin loss is -y f
     steps = _checks.integer("num_steps", num_steps)
@@ -193,9 +194,7 @@ def _partial(feature_fn: Callable) -> jax.tree_util.Partial:
 
 
 def _values(feature_fn: Callable, x: Array) -> Array:
-    out = _checks.returned("feature_fn", feature_fn, x).shape
-    rule = f"return one number a point, shape ({len(x)},)"
-    _checks.require(out == (len(x),), "feature_fn", rule, f"shape {out}")
+    _checks.returned("feature_fn", feature_fn, x, like=(len(x),))
     return _checks.finite("feature_fn", _partial(feature_fn)(x), "give finite values")
 
 

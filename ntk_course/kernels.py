@@ -262,7 +262,6 @@ def workspace(
         MemoryError: if it would not fit.
     """
     x = _checks.floats("x_support", x_support, ndim=range(2, 6))
-    _checks.is_callable("kernel_fn", kernel_fn)
     n, devices = _checks.integer("n", n), _checks.integer("devices", devices)
     rows, columns = ceil(n / devices), len(x)
     pairs = max(1, int(2**30 / (8 * _bytes_per_pair(kernel_fn, x))))
@@ -352,8 +351,7 @@ def _kernel(
         inner = jax.jit(partial(compute, which)) if whole else partial(compute, which)
 
         def kernel_fn(x1: Numbers, x2: Numbers | None = None) -> Array:
-            k = inner(*_checks.pair(x1, x2, ndim=ndim))
-            return _checks.finite("x1", k, "keep the kernel within the range of its dtype")
+            return _checks.finite("x1", inner(*_checks.pair(x1, x2, ndim=ndim)), "keep K finite")
 
         kernel_fn.__name__ = which
         # For `gram`, which has checked its inputs and must not wait for a check of each block.

@@ -6,6 +6,7 @@ number is neural-tangents' `W_std`, the same in every layer.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate, pairwise
 from math import asin, pi, prod, sqrt
 from typing import Any, NamedTuple
@@ -66,9 +67,6 @@ def dense(layer: dict, a: Array, w_std: float, b_std: float) -> Array:
     Returns:
         Pre-activations, shape (n, m).
     """
-    a, w_std = _checks.floats("a", a, ndim=2), _checks.scalar("w_std", w_std)
-    biases = {"b": (None,)} if _checks.scalar("b_std", b_std) else {}
-    _checks.tree("layer", layer, {"w": (None, a.shape[1])} | biases)
     z = w_std / sqrt(a.shape[-1]) * a @ layer["w"].T
     return z + b_std * layer["b"][None, :] if b_std else z
 
@@ -113,9 +111,6 @@ def fully_connected(
 
     shapes = [{"w": (m, d)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
 
-    def init_fn(key):
-        return _normal(key, shapes)
-
     def apply_fn(params, x: Float[Numbers, "n d"]) -> Array:
         x = _checks.floats("x", x, ndim=2, fix="One row a point; flatten images first.")
         _checks.shape("x", x, (None, d_in), f"The network was built with d_in={d_in}.")
@@ -125,7 +120,7 @@ def fully_connected(
             z = dense(layer, sigma(z), std, b_std)
         return z[:, 0] if n_out is None else z
 
-    return Network(init_fn, apply_fn)
+    return Network(partial(_normal, shapes), apply_fn)
 
 
 def convolutional(
@@ -171,27 +166,23 @@ def convolutional(
     shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
     shapes += [{"w": (outputs, features)} | ({"b": (outputs,)} if b_std else {})]
 
-    def init_fn(key):
-        return _normal(key, shapes)
-
     def apply_fn(params, x: Float[Numbers, "n h w c"]) -> Array:
         x = _checks.floats("x", x, ndim=4, fix="Images are (n, height, width, channels).")
         _checks.shape("x", x, (None, height, width, channels), "The network expects this shape.")
         _checks.tree("params", params, shapes)
         a = x
         for layer, std in zip(params[:-1], stds[:-1], strict=True):
-            dtype = jnp.result_type(a, layer["w"])  # a convolution, unlike a product, mixes none
+            a, w = (z.astype(jnp.result_type(a, layer["w"])) for z in (a, layer["w"]))
             z = jax.lax.conv_general_dilated(
-                a.astype(dtype), layer["w"].astype(dtype), (1, 1), "SAME",
-                dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            )  # fmt: skip
+                a, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+            )
             z = std / sqrt(9 * a.shape[-1]) * z
             a = sigma(z + b_std * layer["b"][None, None, None, :] if b_std else z)
         a = a.reshape(a.shape[0], -1) if readout == "flatten" else a.mean((1, 2))
         z = dense(params[-1], a, stds[-1], b_std)
         return z[:, 0] if n_out is None else z
 
-    return Network(init_fn, apply_fn)
+    return Network(partial(_normal, shapes), apply_fn)
 
 
 def quadratic(channels: int, width: int) -> Network:
@@ -217,9 +208,6 @@ def quadratic(channels: int, width: int) -> Network:
 
     shapes = [{"w": (width, channels)}, {"w": (1, width)}]
 
-    def init_fn(key):
-        return _normal(key, shapes)
-
     def apply_fn(params, x: Float[Numbers, "n p c"]) -> Array:
         x = _checks.floats("x", x, ndim=3, fix="Inputs are (n, positions, channels).")
         _checks.shape("x", x, (None, None, channels), "The last axis holds the channels.")
@@ -227,7 +215,7 @@ def quadratic(channels: int, width: int) -> Network:
         z = x @ params[0]["w"].T / sqrt(channels)
         return dense(params[1], (z**2).mean(1), sqrt(1 / 3), 0.0)[:, 0]
 
-    return Network(init_fn, apply_fn)
+    return Network(partial(_normal, shapes), apply_fn)
 
 
 def windowed(d_in: int, window: int, num_filters: int) -> Network:
@@ -298,14 +286,14 @@ def twin(network: Network) -> Network:
         return params, jax.tree.map(jnp.copy, params)
 
     def apply_fn(params, x):
-        two = isinstance(params, Sequence) and len(params) == 2
-        _checks.require(two, "params", "be a pair of parameters", type(params))
+        two = isinstance(params, list | tuple) and len(params) == 2
+        _checks.require(two, "params", "be a pair, one for each copy", type(params))
         return (apply_one(params[0], x) - apply_one(params[1], x)) / sqrt(2)
 
     return Network(init_fn, apply_fn)
 
 
-def _normal(key: Array, shapes: Params) -> Params:
+def _normal(shapes: Params, key: Array) -> Params:
     """Independent N(0, 1) entries for a tree of shapes, drawn at once (one compilation)."""
     leaves, tree = jax.tree.flatten(shapes, is_leaf=lambda s: isinstance(s, tuple))
     ends = list(accumulate(prod(shape) for shape in leaves))

@@ -344,14 +344,10 @@ def averaged_error(n: int | float, d: int, sigma: float, *, epsilon: float = 0.0
         Gil-Pelaez (1951). Lecture notes, section 3.1, below eq. 32.
     """
     d, sigma = _checks.integer("d", d), _checks.scalar("sigma", sigma, positive=True)
-    v, epsilon = (
-        sigma**2 / _checks.scalar("n", n, positive=True),
-        _checks.scalar("epsilon", epsilon),
-    )
-    for name, size in (("sigma", sigma), ("epsilon", epsilon or 1.0)):
-        rule = "lie between 1e-6 and 1e6, in units of theta*"
-        _checks.require(1e-6 <= size <= 1e6, name, rule, size, "Its limit is known by hand.")
-    return _gaussian.averaged_error(v, d, sigma, epsilon)
+    n, epsilon = _checks.scalar("n", n, positive=True), _checks.scalar("epsilon", epsilon)
+    ok = 1e-6 <= min(sigma, epsilon or sigma) <= max(sigma, epsilon) <= 1e6
+    _checks.require(ok, "sigma", "and epsilon lie in 1e-6 .. 1e6", sigma, "In units of theta*.")
+    return _gaussian.averaged_error(sigma**2 / n, d, sigma, epsilon)
 
 
 def tradeoff_model(
@@ -388,7 +384,7 @@ def tradeoff_accuracy(
 
     Args:
         a: weight of the strong feature, a number or an array.
-        b: weight of each weak one, of a shape that goes with `a`; not both 0.
+        b: weight of each weak one, a number or of the shape of `a`; not both 0.
         d: number of weak features.
         eta: their mean >= 0.
         p: between 1/2 and 1.
@@ -399,9 +395,7 @@ def tradeoff_accuracy(
         Tsipras et al. (2019), section 2.1. Lecture notes, section 3.2.
     """
     (d, eta, p), epsilon = _gaussian.check_tradeoff(d, eta, p), _checks.scalar("epsilon", epsilon)
-    a, b = (np.asarray(_checks.floats(*z, ndim=range(4))) for z in (("a", a), ("b", b)))
-    axes = zip(a.shape[::-1], b.shape[::-1], strict=False)
-    fits = all(m == n or 1 in (m, n) for m, n in axes)
-    _checks.require(fits, "b", f"go with a of shape {a.shape}", f"shape {b.shape}", "Equal ones.")
+    a, b = _checks.floats("a", a, ndim=range(4)), _checks.floats("b", b, ndim=range(4))
+    _checks.shape("b", b, a.shape if a.ndim and b.ndim else b.shape, "Or one of them a number.")
     _checks.require(bool(((a != 0) | (b != 0)).all()), "b", "not be 0 where `a` is", b)
     return _gaussian.tradeoff_accuracy(a, b, d, eta, p, epsilon)

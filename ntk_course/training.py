@@ -23,9 +23,7 @@ class Trajectory(NamedTuple):
 
     def at(self, index: int) -> Params:
         """The parameters of one saved step."""
-        n, at = len(self.steps), _checks.integer("index", index, least=-len(self.steps))
-        _checks.require(at < n, "index", f"be below {n}, the saved steps", at, "The last is -1.")
-        return jax.tree.map(lambda leaf: leaf[at], self.params)
+        return jax.tree.map(lambda leaf: leaf[index], self.params)
 
 
 def square_loss(fx: Numbers, y: Numbers) -> Array:
@@ -73,6 +71,7 @@ def gradient_descent(
     out = _checks.returned("apply_fn", apply_fn, params, x).shape
     _checks.shape("y_train", y, out, "Give one target for every output of `apply_fn`.")
     _checks.returned("loss_fn", loss_fn, y, y, like=())
+    _checks.is_callable("optimizer", optimizer)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     last = _checks.integer("num_steps", num_steps)
     steps = np.array([last] if save_at is None else _checks.steps("save_at", save_at))
@@ -80,7 +79,7 @@ def gradient_descent(
     rule = f"be ascending steps between 0 and num_steps={last}"
     _checks.require(bool(ascending), "save_at", rule, list(steps), "Sort them, without repeats.")
 
-    saved, now, state = [], 0, _optimizer(optimizer, rate).init(params)
+    saved, now, state = [], 0, optimizer(rate).init(params)
     for step in map(int, steps):
         params, state, loss = _descend(
             apply_fn, loss_fn, optimizer, params, state, x, y, rate, step - now
@@ -106,14 +105,6 @@ def _descend(apply_fn, loss_fn, optimizer, params, state, x, y, learning_rate, n
 
     start = (params, state, jnp.zeros((), y.dtype))
     return jax.lax.fori_loop(0, num_steps, step, start)
-
-
-def _optimizer(optimizer: Callable, rate: float) -> optax.GradientTransformation:
-    """The optimizer at this rate, checked."""
-    _checks.is_callable("optimizer", optimizer)
-    made = optimizer(rate)
-    _checks.require(hasattr(made, "update"), "optimizer", "return an optax optimizer", made)
-    return made
 
 
 METHODS = ("plain", "fgsm", "pgd", "trades")
@@ -241,8 +232,8 @@ def minibatch(
         Madry et al. (2018); Zhang et al. (2019), algorithm 1. Lecture notes, eqs 30-31.
     """
     _checks.one_of("method", method, METHODS)
-    x = _checks.floats("x_train", x_train, ndim=range(2, 6))
-    y = _checks.floats("y_train", y_train, ndim=2, fix="One-hot labels, one column a class.")
+    _checks.is_callable("optimizer", optimizer)
+    x, y = _checks.labelled("train", x_train, y_train)
     out = _checks.returned("apply_fn", apply_fn, params, x).shape
     _checks.shape("y_train", y, out, "Give one row of labels for every row of outputs.")
     size = _checks.integer("batch_size", batch_size)
@@ -251,11 +242,11 @@ def minibatch(
     if method != "plain":  # values are checked here, once: the batches are seen inside jit only
         attacks.project(x[:1], x[:1], epsilon, norm=norm, bounds=None)
         attacks.project(x, x, 0.0, bounds=bounds)
-    steps = _checks.integer("num_steps", num_steps)
-    fixed = (apply_fn, optimizer, size, method, steps, norm, bounds)
+    num_steps = _checks.integer("num_steps", num_steps)
+    fixed = (apply_fn, optimizer, size, method, num_steps, norm, bounds)
     step_size = None if step_size is None else _checks.scalar("step_size", step_size)
     numbers = (_checks.scalar("epsilon", epsilon), step_size, _checks.scalar("beta", beta))
-    state, losses = (params, _optimizer(optimizer, rate).init(params)), []
+    state, losses = (params, optimizer(rate).init(params)), []
     epochs = _checks.integer("num_epochs", num_epochs)
     keys = jax.random.split(_checks.key(key), epochs)
     for i in runtime.progress(range(epochs), method, show=epochs * len(x) > 1_000_000):
