@@ -315,7 +315,8 @@ def complete(
         columns = which.ravel() == i
         known = k[np.ix_(rows, rows)]  # in NumPy: each pattern has another shape
         shift = ridge * np.trace(known) / len(known) * np.eye(len(known))
-        alpha = scipy.linalg.solve(known + shift, y[rows][:, columns], assume_a="pos")
+        shifted = _checks.finite("diag_reg", known + shift, "keep K finite")
+        alpha = scipy.linalg.solve(shifted, y[rows][:, columns], assume_a="pos")
         filled[:, columns] = k[:, rows] @ alpha
     return filled
 
@@ -342,7 +343,8 @@ def leave_one_out(
     k = _checks.square("k", k)
     _checks.targets("y_train", y, len(k))
     inverse = regression.fit(k, jnp.eye(len(k), dtype=k.dtype), diag_reg=diag_reg)
-    return y - inverse @ y / jnp.diag(inverse)[:, None]
+    left = y - inverse @ y / jnp.diag(inverse)[:, None]
+    return _checks.finite("diag_reg", left, "keep K finite")
 
 
 def graph_ntk(

@@ -101,7 +101,7 @@ def margin(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, 
 def square(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """Half the squared distance of outputs and targets of each example."""
     fx, y = _checks.outputs(fx, y)
-    return jnp.sum((fx - y) ** 2, 1) / 2
+    return _checks.finite("fx", jnp.sum((fx - y) ** 2, 1) / 2, "keep the loss finite")
 
 
 def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
@@ -281,7 +281,7 @@ def pgd(
         if best:
             state = _look(options, state, predict_fn, y)
     _checks.finite("predict_fn", state[2] if best else state[0], "give finite outputs")
-    return state[1] if best else state[0]
+    return _checks.finite("step_size", state[1] if best else state[0], "keep x finite")
 
 
 @partial(jax.jit, static_argnums=0)

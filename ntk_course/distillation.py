@@ -123,9 +123,10 @@ def one_step(
         key, init_fn, apply_fn, loss_fn, num_inits, num_steps, rate, learned, (x_t, y_t, y_s)
     )
     fix = "Lower `learning_rate` or `inner_rate`."
-    stable = all(bool(jnp.isfinite(a).all()) for a in (losses, *learned.values()))
+    eta = jnp.exp(learned["log_eta"])
+    stable = all(bool(jnp.isfinite(a).all()) for a in (losses, learned["x"], eta))
     _checks.require(stable, "learning_rate", "keep the loss finite", rate, fix)
-    return OneStep(learned["x"], jnp.exp(learned["log_eta"]), np.asarray(losses))
+    return OneStep(learned["x"], eta, np.asarray(losses))
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))

@@ -48,8 +48,8 @@ def velocity(
     y = _checks.targets("y_train", y_train, k.shape[1])
     _checks.shape("y_train", y, fx.shape, "One target for every output.")
     _checks.returned("loss_gradient", loss_gradient, fx, y, like=fx.shape)
-    slope = _checks.finite("loss_gradient", loss_gradient(fx, y), "give finite values")
-    return -_checks.scalar("learning_rate", learning_rate, positive=True) * k @ slope
+    rate = _checks.scalar("learning_rate", learning_rate, positive=True)
+    return _checks.finite("loss_gradient", -rate * k @ loss_gradient(fx, y), "keep df/dt finite")
 
 
 def eigenmodes(

@@ -99,10 +99,9 @@ def circle_eigenvalues(
     References:
         Basri et al. (2019), section 3; Basri et al. (2020). Lecture notes, section 2.3.1.
     """
-    k = np.atleast_1d(np.asarray(_checks.floats("frequencies", frequencies, ndim=range(6))))
+    k = np.atleast_1d(np.asarray(_checks.floats("frequencies", frequencies, ndim=range(6)), float))
     whole = k.ndim == 1 and (k == np.floor(k)).all() and (k >= 0).all()
     _checks.require(bool(whole), "frequencies", "be integers >= 0", frequencies, "Use 0, 1, 2, ...")
-    k = k.astype(float)
     result = (_order_0(k - 1) + _order_0(k + 1)) / 2 + bool(bias) * _order_0(k)
     return result + _order_1(k) if train_readout else result
 
@@ -300,7 +299,7 @@ def gaussian_model(
     key_sign, key_noise = jax.random.split(_checks.key(key))
     y = jax.random.rademacher(key_sign, (n,), theta.dtype)
     noise = sigma * jax.random.normal(key_noise, (n, len(theta)), theta.dtype)
-    return y[:, None] * theta[None, :] + noise, y
+    return _checks.finite("sigma", y[:, None] * theta[None, :] + noise, "keep x finite"), y
 
 
 def gaussian_error(

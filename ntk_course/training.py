@@ -29,7 +29,7 @@ class Trajectory(NamedTuple):
 def square_loss(fx: Numbers, y: Numbers) -> Array:
     """Sum over points and outputs of (f - y)^2 / 2 (eq. 8)."""
     fx, y = _checks.outputs(fx, y, ndim=range(6))
-    return jnp.sum((fx - y) ** 2) / 2
+    return _checks.finite("fx", jnp.sum((fx - y) ** 2) / 2, "keep the loss finite")
 
 
 def gradient_descent(
@@ -175,7 +175,8 @@ def objective(
         x_adv = attacks.pgd(key, still, x, still(x), loss="kl", x_start=start, **how)
         fx = predict_fn(x)
         drift = attacks.kl(predict_fn(jax.lax.stop_gradient(x_adv)), fx)
-        return attacks.cross_entropy(fx, y).mean() + beta * drift.mean()
+        loss = attacks.cross_entropy(fx, y).mean() + beta * drift.mean()
+        return _checks.finite("beta", loss, "keep the loss finite")
     if method == "fgsm":
         how |= {"step_size": epsilon, "num_steps": 1, "random_start": False}
     x_adv = jax.lax.stop_gradient(attacks.pgd(key, still, x, y, **how))
