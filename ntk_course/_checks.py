@@ -116,13 +116,22 @@ def key(value: object) -> jax.Array:
     return value
 
 
-def tree(name: str, value: object, shapes: object) -> None:
-    """Check a network's parameters by a tree of their shapes (None stands for any length)."""
-    wanted, form = jax.tree.flatten(shapes, is_leaf=lambda s: isinstance(s, tuple))
+def _is_shape(value: object) -> bool:
+    some = isinstance(value, tuple) and len(value) > 0
+    return some and all(size is None or isinstance(size, int) for size in value)
+
+
+def tree(name: str, value: object, like: object = None) -> None:
+    """Check parameters: finite arrays, in a tree like another one of arrays or shapes.
+
+    In a shape None stands for any length.
+    """
     leaves, found = jax.tree.flatten(value)
+    wanted, form = jax.tree.flatten(value if like is None else like, is_leaf=_is_shape)
     require(found == form, name, f"be a tree like {form}", found, "`init_fn` makes one.")
     for leaf, expected in zip(leaves, wanted, strict=True):
-        shape(name, floats(name, leaf, ndim=len(expected)), expected, "`init_fn` makes them.")
+        expected = expected if isinstance(expected, tuple) else np.shape(expected)
+        shape(name, floats(name, leaf, ndim=range(6)), expected, "`init_fn` makes them.")
 
 
 def returned(name: str, function: object, *args: object, like: Sequence | None = None):

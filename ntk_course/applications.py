@@ -154,7 +154,7 @@ def random_masks(
     References:
         Yang and Wang (2022), theorems 1 and 2. Lecture notes, section 4.
     """
-    _checks.tree("params", params, jax.tree.map(np.shape, params))
+    _checks.tree("params", params)
     keep, last, layers = _share("keep", keep), len(params) - 1, _checks.steps("layers", layers)
     known = all(layer <= last for layer in layers)
     _checks.require(known, "layers", f"name layers between 0 and {last}", tuple(layers))
@@ -181,7 +181,7 @@ def magnitude_masks(params: list, keep: float) -> list:
         Liu and Zenke (2020), section 2. Lecture notes, section 4.
     """
     keep = _share("keep", keep)
-    _checks.tree("params", params, jax.tree.map(np.shape, params))
+    _checks.tree("params", params)
     return jax.tree.map(lambda w: (jnp.abs(w) >= jnp.quantile(jnp.abs(w), 1 - keep)) * 1.0, params)
 
 

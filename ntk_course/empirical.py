@@ -50,6 +50,7 @@ def ntk(
     rows = len(out) in (1, 2) and out[0] == len(x1)
     rule = "return outputs of shape (n,) or (n, n_out)"
     _checks.require(rows, "apply_fn", rule, f"shape {out} for n={len(x1)}", "Flatten the outputs.")
+    _checks.tree("params", params)
     return _checks.finite("params", _jacobian_ntk(apply_fn, params, x1, x2), "keep K finite")
 
 
@@ -157,7 +158,7 @@ def linearize(apply_fn: Callable, params_0: Params) -> Callable:
     _checks.is_callable("apply_fn", apply_fn)
 
     def f_lin(params: Params, x: Numbers) -> Array:
-        _checks.tree("params", params, jax.tree.map(jnp.shape, params_0))
+        _checks.tree("params", params, params_0)
         step = jax.tree.map(jnp.subtract, params, params_0)
         value, change = jax.jvp(lambda p: apply_fn(p, x), (params_0,), (step,))
         return value + change
