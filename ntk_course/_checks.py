@@ -92,8 +92,7 @@ def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
     good = jnp.isfinite(array) if on_gpu else np.isfinite(np.asarray(array))
     bad = int(good.size - good.sum())
     fix = "Look for a division by zero, an overflow or a missing value in what made it."
-    made = "an array" if rule == "be finite" else "a result"
-    require(bad == 0, name, rule, f"{made} with {bad} NaN or infinite entries", fix)
+    require(bad == 0, name, rule, f"an array with {bad} NaN or infinite entries", fix)
     return array
 
 
@@ -116,9 +115,8 @@ def key(value: object) -> jax.Array:
     return value
 
 
-def _is_shape(value: object) -> bool:
-    some = isinstance(value, tuple) and len(value) > 0
-    return some and all(size is None or isinstance(size, int) for size in value)
+def _is_shape(s: object) -> bool:
+    return isinstance(s, tuple) and s != () and all(n is None or isinstance(n, int) for n in s)
 
 
 def tree(name: str, value: object, like: object = None) -> None:
