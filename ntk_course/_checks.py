@@ -38,9 +38,10 @@ def is_callable(name: str, value: object) -> None:
 
 
 def integer(name: str, value: object, *, least: int = 1) -> int:
-    """Check and return a Python integer that is at least `least`."""
+    """Check and return a Python integer that is at least `least`, and fits into 32 bits."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
     require(ok, name, f"be an integer >= {least}", repr(value), "Pass a Python int.")
+    require(value < 2**31, name, "be an integer < 2^31", repr(value), "Pass a smaller one.")
     return int(value)
 
 
@@ -50,16 +51,16 @@ def scalar(name: str, value: object, *, positive: bool = False) -> float | jax.A
         return value
     rule = f"be a finite number {'> 0' if positive else '>= 0'}"
     try:
-        number = float(value)
-    except (TypeError, ValueError):
+        number = float("" if isinstance(value, str | bytes) or np.ndim(value) else value)
+    except (TypeError, ValueError, OverflowError):
         fail(name, rule, repr(value), "Pass one number.")
     ok = isfinite(number) and (number > 0 if positive else number >= 0)
     require(ok, name, rule, repr(value), "Change its sign or size.")
     return number
 
 
-def floats(name: str, value: object, *, ndim: int | Sequence[int], fix: str = "") -> jax.Array:
-    """Check an array's rank, that it is not empty and all finite; return it as floating point.
+def floats(name: str, value: object, *, ndim: int | Sequence[int], fix="", inf=False) -> jax.Array:
+    """Check an array's rank, that it is not empty and finite (or `inf`); return floating point.
 
     Integers and float16 become the default floating type; float32 and float64 stay as they are.
     """
@@ -77,29 +78,85 @@ def floats(name: str, value: object, *, ndim: int | Sequence[int], fix: str = ""
     )  # fmt: skip
     if array.dtype not in (jnp.float32, jnp.float64):
         array = array.astype(jnp.result_type(float))
-    finite(name, array)
-    return array
+    return array if inf else finite(name, array)
 
 
-def finite(name: str, array: jax.Array) -> None:
-    """Check that no entry is NaN or infinite (values unknown to a trace pass)."""
+def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
+    """Check and return an array without NaN or infinite entries (values unknown to a trace pass).
+
+    For a result, `name` is the argument that spoils it and `rule` what it has to do.
+    """
     if isinstance(array, jax.core.Tracer):
-        return
+        return array
     # On CPUs NumPy reads the same memory, and compiles nothing.
-    on_cpu = all(device.platform == "cpu" for device in array.devices())
-    good = np.isfinite(np.asarray(array)) if on_cpu else jnp.isfinite(array)
+    on_gpu = isinstance(array, jax.Array) and next(iter(array.devices())).platform != "cpu"
+    good = jnp.isfinite(array) if on_gpu else np.isfinite(np.asarray(array))
     bad = int(good.size - good.sum())
     fix = "Look for a division by zero, an overflow or a missing value in what made it."
-    require(bad == 0, name, "be finite", f"an array with {bad} NaN or infinite entries", fix)
+    require(bad == 0, name, rule, f"an array with {bad} NaN or infinite entries", fix)
+    return array
 
 
 def shape(name: str, array: Numbers, expected: Sequence[int | None], fix: str = "") -> None:
     """Check a shape; None stands for any length."""
-    same = array.ndim == len(expected) and all(
-        e is None or a == e for a, e in zip(array.shape, expected, strict=True)
+    found = np.shape(array)
+    same = len(found) == len(expected) and all(
+        e is None or a == e for a, e in zip(found, expected, strict=True)
     )
     wanted = "(" + ", ".join("any" if e is None else str(e) for e in expected) + ")"
-    require(same, name, f"have shape {wanted}", f"shape {tuple(array.shape)}", fix)
+    require(same, name, f"have shape {wanted}", f"shape {found}", fix)
+
+
+def key(value: object) -> jax.Array:
+    """Check and return one random key: of `jax.random.key`, or the two words of an older one."""
+    known, size = getattr(value, "dtype", None), np.shape(value)
+    typed = known is not None and jnp.issubdtype(known, jax.dtypes.prng_key) and size == ()
+    ok = typed or (known == jnp.uint32 and size == (2,))
+    require(ok, "key", "be one random key", repr(value), "Make it by `jax.random.key(0)`.")
+    return value
+
+
+def _is_shape(s: object) -> bool:
+    return isinstance(s, tuple) and s != () and all(n is None or isinstance(n, int) for n in s)
+
+
+def tree(name: str, value: object, like: object = None) -> None:
+    """Check parameters: finite arrays, in a tree like another one of arrays or shapes.
+
+    In a shape None stands for any length.
+    """
+    leaves, found = jax.tree.flatten(value)
+    wanted, form = jax.tree.flatten(value if like is None else like, is_leaf=_is_shape)
+    require(found == form, name, f"be a tree like {form}", found, "`init_fn` makes one.")
+    for leaf, expected in zip(leaves, wanted, strict=True):
+        expected = expected if isinstance(expected, tuple) else np.shape(expected)
+        shape(name, floats(name, leaf, ndim=range(6)), expected, "`init_fn` makes them.")
+
+
+def returned(name: str, function: object, *args: object, like: Sequence | None = None):
+    """Check that an argument is a function that returns one array (`like`: of which shape)."""
+    is_callable(name, function)
+    try:
+        out = jax.eval_shape(function, *args)
+    except (TypeError, KeyError, AttributeError) as error:
+        fail(name, "fit its arguments", f"one that raises {error}", "Check `params` and shapes.")
+    ok = hasattr(out, "shape") and like in (None, out.shape)
+    rule = "return outputs" + ("" if like is None else f" of shape {like}")
+    require(ok, name, rule, f"one that returns {getattr(out, 'shape', out)}", "See Args.")
+    return out
+
+
+def outputs(fx: object, y: object, *, ndim: int | Sequence[int] = 2) -> tuple[jax.Array, jax.Array]:
+    """Check the arguments of a loss, outputs and targets of one shape."""
+    fx, y = floats("fx", fx, ndim=ndim), floats("y", y, ndim=ndim)
+    shape("y", y, fx.shape, "One target for every output.")
+    return fx, y
+
+
+def steps(name: str, value: object) -> list[int]:
+    """Check and return a list of integers >= 0."""
+    require(np.ndim(value) == 1, name, "be a list of integers", repr(value), "For example [0, 10].")
+    return [integer(name, step, least=0) for step in value]
 
 
 def pair(x1: object, x2: object | None, *, ndim: int = 2) -> tuple[jax.Array, jax.Array]:
@@ -137,6 +194,14 @@ def targets(name: str, value: object, n: int) -> jax.Array:
     y = floats(name, value, ndim=(1, 2))
     require(y.shape[0] == n, name, f"have {n} rows, one a point", f"shape {y.shape}", "Match them.")
     return y
+
+
+def labelled(which: str, x: object, y: object) -> tuple[jax.Array, jax.Array]:
+    """Check inputs `x_<which>` and their labels `y_<which>`, one row a point."""
+    x = floats(f"x_{which}", x, ndim=range(2, 6))
+    y = floats(f"y_{which}", y, ndim=2, fix="One row a point, one column a class.")
+    shape(f"y_{which}", y, (len(x), None), "One row for each input.")
+    return x, y
 
 
 def widths(name: str, value: object) -> tuple[int, ...]:

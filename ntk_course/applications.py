@@ -99,19 +99,17 @@ def poison(
     References:
         Yuan and Wu (2021), eq. 4. Lecture notes, section 4; eq. 19 for the predictor.
     """
-    _checks.is_callable("kernel_fn", kernel_fn)
-    x, x_val = (_checks.floats(n, v, ndim=2) for n, v in (("x_train", x_train), ("x_val", x_val)))
-    _checks.shape("x_val", x_val, (None, x.shape[1]), "As wide as `x_train`.")
-    y = _checks.floats("y_train", y_train, ndim=2)
-    y_val = _checks.floats("y_val", y_val, ndim=2)
-    _checks.shape("y_train", y, (len(x), None), "One row an input.")
-    _checks.shape("y_val", y_val, (len(x_val), y.shape[1]), "One row an input.")
+    x, y = _checks.labelled("train", x_train, y_train)
+    x_val, y_val = _checks.labelled("val", x_val, y_val)
+    _checks.shape("x_val", x_val, (None, *x.shape[1:]), "As wide as `x_train`.")
+    _checks.shape("y_val", y_val, (len(x_val), y.shape[1]), "The classes of `y_train`.")
     t = _checks.scalar("t", t, positive=True)
+    _checks.returned("kernel_fn", kernel_fn, x, like=(len(x), len(x)))
 
     step_size, moved = _checks.scalar("step_size", step_size), x
     for _ in range(_checks.integer("num_steps", num_steps)):
         gradient = _flow_gradient(kernel_fn, moved, y, x_val, y_val, t)
-        ascended = moved + step_size * jnp.sign(gradient)
+        ascended = moved + step_size * jnp.sign(_checks.finite("t", gradient, "let it be finite"))
         moved = attacks.project(ascended, x, epsilon, bounds=bounds)
     return moved
 
@@ -156,11 +154,13 @@ def random_masks(
     References:
         Yang and Wang (2022), theorems 1 and 2. Lecture notes, section 4.
     """
-    keep, last = _share("keep", keep), len(params) - 1
-    known = all(layer in range(last + 1) for layer in layers)
+    _checks.tree("params", params)
+    keep, last, layers = _share("keep", keep), len(params) - 1, _checks.steps("layers", layers)
+    known = all(layer <= last for layer in layers)
     _checks.require(known, "layers", f"name layers between 0 and {last}", tuple(layers))
     masks = jax.tree.map(jnp.ones_like, params)
-    for layer, layer_key in zip(layers, jax.random.split(key, len(layers)), strict=True):
+    keys = jax.random.split(_checks.key(key), len(layers))
+    for layer, layer_key in zip(layers, keys, strict=True):
         w = params[layer]["w"]
         drawn = jax.random.bernoulli(layer_key, keep, w.shape).astype(w.dtype)
         masks[layer]["w"] = drawn / keep**0.5 if rescale else drawn
@@ -181,6 +181,7 @@ def magnitude_masks(params: list, keep: float) -> list:
         Liu and Zenke (2020), section 2. Lecture notes, section 4.
     """
     keep = _share("keep", keep)
+    _checks.tree("params", params)
     return jax.tree.map(lambda w: (jnp.abs(w) >= jnp.quantile(jnp.abs(w), 1 - keep)) * 1.0, params)
 
 
@@ -223,13 +224,13 @@ def tangent_transfer(
     References:
         Liu and Zenke (2020), eq. 6. Lecture notes, section 4.
     """
-    _checks.is_callable("apply_fn", apply_fn)
     x = _checks.floats("x", x, ndim=2)
+    _checks.returned("apply_fn", apply_fn, params, x)
     keep, weight = _share("keep", keep), _checks.scalar("kernel_weight", kernel_weight)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     steps = _checks.integer("num_steps", num_steps)
     weights, losses = _transfer(apply_fn, steps, keep, params, x, weight, rate)
-    return weights, np.asarray(losses)
+    return weights, _checks.finite("x", np.asarray(losses), "have outputs that are not all zero")
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -297,8 +298,10 @@ def complete(
     References:
         Radhakrishnan et al. (2022), eq. 3. Lecture notes, section 1.1.
     """
-    k, observed = np.asarray(_checks.square("k", k)), np.asarray(observed, bool)
-    _checks.require(observed.ndim == 2, "observed", "have 2 axes", f"shape {observed.shape}")
+    k, observed = np.asarray(_checks.symmetric("k", k)), np.asarray(observed)
+    flags = observed.ndim == 2 and observed.dtype == bool
+    _checks.require(flags, "observed", "have 2 axes, of booleans", f"shape {observed.shape}")
+    _checks.require(bool((np.diag(k) > 0).all()), "k", "have a diagonal > 0", np.diag(k))
     y = np.where(observed, y, 0.0) if np.shape(y) == observed.shape else y
     y = np.asarray(_checks.floats("y", y, ndim=2))
     _checks.shape("observed", observed, y.shape, "One flag an entry.")
@@ -312,7 +315,8 @@ def complete(
         columns = which.ravel() == i
         known = k[np.ix_(rows, rows)]  # in NumPy: each pattern has another shape
         shift = ridge * np.trace(known) / len(known) * np.eye(len(known))
-        alpha = scipy.linalg.solve(known + shift, y[rows][:, columns], assume_a="pos")
+        shifted = _checks.finite("diag_reg", known + shift, "keep K finite")
+        alpha = scipy.linalg.solve(shifted, y[rows][:, columns], assume_a="pos")
         filled[:, columns] = k[:, rows] @ alpha
     return filled
 
@@ -339,7 +343,8 @@ def leave_one_out(
     k = _checks.square("k", k)
     _checks.targets("y_train", y, len(k))
     inverse = regression.fit(k, jnp.eye(len(k), dtype=k.dtype), diag_reg=diag_reg)
-    return y - inverse @ y / jnp.diag(inverse)[:, None]
+    left = y - inverse @ y / jnp.diag(inverse)[:, None]
+    return _checks.finite("diag_reg", left, "keep K finite")
 
 
 def graph_ntk(
@@ -374,6 +379,7 @@ def graph_ntk(
     _checks.shape("features", x, (len(a), None), "One row a node.")
     graph = np.asarray(graph)
     _checks.require(graph.shape == (len(a),), "graph", f"have shape {(len(a),)}", graph.shape)
+    _checks.require(bool(np.isin(graph, np.arange(len(a))).all()), "graph", "be 0, 1, ...", graph)
     a = a + jnp.eye(len(a), dtype=a.dtype)
     sigma = theta = x @ x.T
     for _ in range(_checks.integer("num_blocks", num_blocks)):
@@ -386,4 +392,4 @@ def graph_ntk(
             sigma = size * kernels.kappa_1(u)
             theta = theta * kernels.kappa_0(u) + sigma
     members = jnp.asarray(graph[:, None] == np.arange(graph.max() + 1)[None], theta.dtype)
-    return members.T @ theta @ members
+    return _checks.finite("features", members.T @ theta @ members, "keep the kernel finite")

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -13,76 +12,7 @@ from jaxtyping import Array, Bool, Float
 
 from ntk_course import _checks, _devices, runtime
 from ntk_course._checks import Numbers
-
-Number = float | int | Array
-
-
-class Geometry(NamedTuple):
-    """The three pieces of an attack that depend on the norm; all act on each example alone.
-
-    Fields: ascend, gradient -> direction of norm 1; ball, (x, epsilon, lo, hi) -> the projection
-    on the ball around x, then on the bounds; draw, (key, x, epsilon) -> a uniform point of the ball
-    around 0.
-    """
-
-    ascend: Callable
-    ball: Callable
-    draw: Callable
-
-
-def _norms(v: Array) -> Array:
-    """The l2 norm of each example, with its axes kept."""
-    return jnp.sqrt(jnp.sum(v**2, tuple(range(1, v.ndim)), keepdims=True))
-
-
-def _unit(v: Array) -> Array:
-    """Each example over its l2 norm; 0 stays 0, and tiny gradients do not underflow."""
-    size = jnp.max(jnp.abs(v), tuple(range(1, v.ndim)), keepdims=True)
-    v = v / jnp.where(size > 0, size, 1.0)
-    norm = _norms(v)
-    return v / jnp.where(norm > 0, norm, 1.0)
-
-
-def _shift(x: Array, delta: Number) -> Array:
-    """x + delta, one digit back where that was rounded away from x: nothing moves by more."""
-    moved = x + delta
-    return jnp.where(jnp.abs(moved - x) > jnp.abs(delta), jnp.nextafter(moved, x), moved)
-
-
-def _linf_ball(x: Array, epsilon: Number, lo: Number, hi: Number) -> Callable:
-    # A box: its corners are computed once, and a step only clips.
-    low, high = jnp.maximum(_shift(x, -epsilon), lo), jnp.minimum(_shift(x, epsilon), hi)
-    return jax.tree_util.Partial(jnp.clip, min=low, max=high)
-
-
-def _l2_ball(x: Array, epsilon: Number, lo: Number, hi: Number) -> Callable:
-    # A little less than epsilon, so that the norm as computed is not above it.
-    goal = epsilon * (1 - 16 * float(jnp.finfo(x.dtype).eps))
-    return jax.tree_util.Partial(_shrink, x, goal, lo, hi)
-
-
-def _shrink(x: Array, goal: Number, lo: Number, hi: Number, x_adv: Array) -> Array:
-    delta = x_adv - x
-    norm = _norms(delta)
-    delta = jnp.where(norm > goal, delta * (goal / jnp.where(norm > 0, norm, 1.0)), delta)
-    return jnp.clip(_shift(x, delta), lo, hi)
-
-
-def _draw_l2(key: Array, x: Array, epsilon: float | Array) -> Array:
-    key_direction, key_radius = jax.random.split(key)
-    radius = jax.random.uniform(key_radius, (len(x), *(1,) * (x.ndim - 1)), x.dtype)
-    direction = _unit(jax.random.normal(key_direction, x.shape, x.dtype))
-    return epsilon * radius ** (1 / (x.size // len(x))) * direction
-
-
-GEOMETRIES = {
-    "linf": Geometry(
-        jnp.sign,
-        _linf_ball,
-        lambda key, x, epsilon: epsilon * jax.random.uniform(key, x.shape, x.dtype, -1.0, 1.0),
-    ),
-    "l2": Geometry(_unit, _l2_ball, _draw_l2),
-}
+from ntk_course._geometry import GEOMETRIES
 
 
 def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
@@ -90,24 +20,33 @@ def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[
 
     As log(1 + sum exp(f_wrong - f_right)): its gradient is no difference of two numbers near 1.
     """
-    right = jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=bool)
+    fx, right = _classes(fx, y)
     gap = fx - jnp.sum(fx, 1, where=right, keepdims=True)
     return jax.nn.softplus(jax.nn.logsumexp(jnp.where(right, -jnp.inf, gap), 1))
 
 
 def margin(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """The largest wrong output minus the right one: positive if the example is misclassified."""
-    right = jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=bool)
+    fx, right = _classes(fx, y)
     return jnp.max(jnp.where(right, -jnp.inf, fx), 1) - jnp.max(jnp.where(right, fx, -jnp.inf), 1)
+
+
+def _classes(fx: Numbers, y: Numbers) -> tuple[Array, Array]:
+    """Outputs, and where they are those of the right class, both (n, C)."""
+    fx, y = _checks.outputs(fx, y)
+    _checks.require(y.shape[1] > 1, "y", "have two columns at least", f"shape {y.shape}")
+    return fx, jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=bool)
 
 
 def square(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """Half the squared distance of outputs and targets of each example."""
-    return jnp.sum((fx - y) ** 2, 1) / 2
+    fx, y = _checks.outputs(fx, y)
+    return _checks.finite("fx", jnp.sum((fx - y) ** 2, 1) / 2, "keep the loss finite")
 
 
 def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """KL(softmax(y) || softmax(fx)) of each example; `y` are the outputs at the clean point."""
+    fx, y = _checks.outputs(fx, y)
     return optax.losses.kl_divergence_with_log_targets(
         jax.nn.log_softmax(fx), jax.nn.log_softmax(y)
     )
@@ -245,14 +184,13 @@ def pgd(
     """
     x, epsilon, (lo, hi) = _problem(x, epsilon, norm, bounds)
     y = _checks.floats("y", y, ndim=2, fix="One-hot labels, one column a class.")
-    _checks.is_callable("predict_fn", predict_fn)
     _checks.one_of("loss", loss, tuple(LOSSES))
     step_size = _checks.scalar("step_size", step_size)
     steps, runs = _checks.integer("num_steps", num_steps), _checks.integer("restarts", restarts)
+    out = _checks.returned("predict_fn", predict_fn, x).shape
     if not isinstance(predict_fn, jax.tree_util.Partial):
         predict_fn = jax.tree_util.Partial(predict_fn)
     traced = jax.make_jaxpr(predict_fn)(x)
-    out = traced.out_avals[0].shape
     _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
     starts = [x] * runs
     if x_start is not None:
@@ -260,7 +198,7 @@ def pgd(
         _checks.shape("x_start", x_start, x.shape, "Give one point for each input.")
         starts = [x_start.astype(x.dtype)] * runs
     elif random_start:
-        starts = [_draw(norm, k, x, epsilon) for k in jax.random.split(key, runs)]
+        starts = [_draw(norm, k, x, epsilon) for k in jax.random.split(_checks.key(key), runs)]
     values = (predict_fn, traced.consts, x, y, starts, epsilon, step_size, jnp.zeros(()))
     inside = any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(values))
     size = len(x) if inside else len(x) // _devices.num_parts(x)
@@ -271,14 +209,17 @@ def pgd(
         step = _devices.compiled(step, state, *problem, step_size)
         look = _devices.compiled(look, state, *problem) if best else None
     climb = partial(_climb, step, look, steps, step_size, epsilon if best else None, inside)
-    if len(parts) == 1:
-        return climb(parts[0])
     with ThreadPoolExecutor(len(parts)) as pool:
-        return jnp.concatenate(list(pool.map(climb, parts)))
+        run = map if len(parts) == 1 else pool.map
+        ends = list(run(climb, parts))
+    for end in ends:
+        _checks.finite("predict_fn", end[-1], "give finite outputs")
+    found = jnp.concatenate([end[1 if best else 0] for end in ends])
+    return _checks.finite("step_size", found, "keep x finite")
 
 
 def _climb(step, look, num_steps, step_size, epsilon, in_loop, part):
-    """The runs from all starts, one after another; the best point, or the last for no epsilon."""
+    """The runs from all starts, one after another; no epsilon: nobody wants the best point."""
     starts, state, problem = part
     if epsilon is not None:  # x itself, and the one long step of FGSM, are looked at first
         state = look(step(state, *problem, epsilon), *problem)
@@ -287,7 +228,7 @@ def _climb(step, look, num_steps, step_size, epsilon, in_loop, part):
         loop = jax.lax.fori_loop if in_loop else _loop
         state = loop(0, num_steps, lambda _, s: step(s, *problem, step_size), state)
         state = state if epsilon is None else look(state, *problem)
-    return state[0] if epsilon is None else state[1]
+    return state
 
 
 def _loop(start: int, stop: int, body: Callable, state: tuple) -> tuple:
@@ -337,7 +278,7 @@ def _better(gain, x_adv, top, top_gain):
 def _gain(x, options, predict_fn, y):
     _, loss, targeted, _ = options
     gain = LOSSES[loss](predict_fn(x), y) * (-1 if targeted else 1)
-    return gain.sum(), gain
+    return gain.sum(), gain.astype(x.dtype)
 
 
 def evaluate(
@@ -366,17 +307,20 @@ def evaluate(
     References:
         Carlini et al. (2019), section 3; Zhang et al. (2019). Lecture notes, section 3.
     """
-    _checks.require(len(attacks) > 0, "attacks", "name at least one attack", "none")
     x, y = _checks.floats("x", x, ndim=range(2, 6)), _checks.floats("y", y, ndim=2)
     _checks.shape("y", y, (len(x), None), "One row for each input.")
     size = _checks.integer("batch_size", batch_size)
+    named = isinstance(attacks, Mapping) and attacks and all(map(callable, attacks.values()))
+    _checks.require(named, "attacks", "name at least one attack", attacks, "Pass a dictionary.")
+    _checks.returned("predict_fn", predict_fn, x[:1], like=(1, y.shape[1]))
     found = {name: np.zeros(len(x), bool) for name in ("clean", *attacks)}
     starts = range(0, len(x), size)
     work = [(name, i) for name in found for i in starts]
     for name, i in runtime.progress(work, "attacks", show=len(work) > 8):
         part, labels = x[i : i + size], y[i : i + size]
         moved = part if name == "clean" else attacks[name](predict_fn, part, labels)
-        right = jnp.argmax(predict_fn(moved), 1) == jnp.argmax(labels, 1)
+        fx = _checks.finite("predict_fn", predict_fn(moved), "give finite outputs")
+        right = jnp.argmax(fx, 1) == jnp.argmax(labels, 1)
         found[name][i : i + size] = np.asarray(right)
     found["worst"] = np.logical_and.reduce(list(found.values()))
     return found
@@ -389,7 +333,8 @@ def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
     epsilon = _checks.scalar("epsilon", epsilon)
     if bounds is None:
         return x, epsilon, (-jnp.inf, jnp.inf)
-    two = isinstance(bounds, tuple) and len(bounds) == 2 and bounds[0] < bounds[1]
+    two = isinstance(bounds, tuple) and len(bounds) == 2 and not any(map(np.ndim, bounds))
+    two = two and not any(isinstance(b, str) for b in bounds) and bounds[0] < bounds[1]
     _checks.require(two, "bounds", "be (smallest, largest) or None", bounds, "Images: (0, 1).")
     if not isinstance(x, jax.core.Tracer):
         with jax.ensure_compile_time_eval():  # also where a trace has closed over x

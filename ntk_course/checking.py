@@ -64,7 +64,7 @@ def grade(name: str, answer: object, *, tries: int = 0) -> Grade:
         ValueError: if there is no such exercise.
     """
     _checks.one_of("name", name, tuple(exercises()))
-    key = exercises()[name]
+    key, tries = exercises()[name], _checks.integer("tries", tries, least=0)
     hint = key["hints"][min(tries, len(key["hints"]) - 1)]
     if answer is None or answer is ...:
         return Grade(False, f"Not answered yet. Hint: {hint}")
@@ -93,13 +93,13 @@ def check(name: str, answer: object) -> None:
         >>> check("how-many", ...)
         Not answered yet. Hint: Set the exact error equal to epsilon and take logarithms.
     """
-    found = grade(name, answer, tries=_tries[name])
+    found = grade(name, answer, tries=_tries[str(name)])
     _tries[name] += not found.passed and answer is not ... and answer is not None
     print(found.message)
 
 
 def _is_numbers(value: object) -> bool:
-    return np.issubdtype(np.asarray(value).dtype, np.number)
+    return np.asarray(value).dtype.kind in "iuf"
 
 
 def _same(expected: object, answer: object, key: Mapping[str, Any]) -> bool:

@@ -112,8 +112,9 @@ def load(
 def flatten(x: Float[Numbers, "n *shape"]) -> Float[Numbers, "n d"]:
     """Images as rows, (n, height, width, channels) -> (n, d)."""
     rule = "have a first axis of images and at least one more"
-    _checks.require(np.ndim(x) >= 2, "x", rule, f"shape {np.shape(x)}", "Add the missing axis.")
-    return x.reshape(len(x), -1)
+    ok = np.ndim(x) >= 2 and np.size(x) > 0
+    _checks.require(ok, "x", rule, f"shape {np.shape(x)}", "Add the missing axis.")
+    return np.reshape(x, (len(x), -1))
 
 
 def one_hot(
@@ -135,9 +136,10 @@ def one_hot(
         Nguyen et al. (2021), section 4.
     """
     labels, c = np.asarray(labels), _checks.integer("num_classes", num_classes)
-    known = labels.ndim == 1 and labels.size > 0 and np.isin(labels, np.arange(c)).all()
+    whole = labels.ndim == 1 and labels.size > 0 and labels.dtype.kind in "iu"
+    known = whole and np.isin(labels, np.arange(c)).all()
     _checks.require(bool(known), "labels", f"be a vector of integers in 0..{c - 1}", labels)
-    return np.eye(c, dtype=np.float32)[labels] - np.float32(centred / c)
+    return np.eye(c, dtype=np.float32)[labels] - np.float32(bool(centred) / c)
 
 
 def zca(
@@ -153,14 +155,15 @@ def zca(
         reg: regularization >= 0 relative to the mean eigenvalue.
         unit_norm: False leaves out the step before, mean and norm of each image.
     Returns:
-        A function from images (m, ...) to whitened images (m, ...), as NumPy arrays of their dtype.
+        A function from images (m, ...) to whitened images (m, ...), as NumPy arrays of their
+        dtype (integers and float16 become a floating type that holds them).
     Raises:
         ValueError: if x_train is no array of images or `reg` is negative.
     References:
         Nguyen et al. (2021b), appendix A; Nguyen et al. (2021a), section 4.
     """
     reg = _checks.scalar("reg", reg)
-    shape = np.shape(x_train)[1:]
+    shape = _checks.floats("x_train", x_train, ndim=range(2, 6)).shape[1:]
     x = _each_image(np.asarray(flatten(x_train)), unit_norm)
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     values = np.maximum(values, 0) + reg * values.mean()
@@ -172,8 +175,9 @@ def zca(
     def whiten(images: Float[Numbers, "m *shape"]) -> np.ndarray:
         fix = "Images must have the shape of the training images."
         _checks.require(np.shape(images)[1:] == shape, "images", "match", np.shape(images), fix)
+        _checks.floats("images", images, ndim=range(2, 6))
         flat = _each_image(np.asarray(flatten(images)), unit_norm) @ matrix
-        return flat.reshape(np.shape(images)).astype(np.asarray(images).dtype)
+        return flat.reshape(np.shape(images)).astype(np.result_type(np.asarray(images), np.float32))
 
     return whiten
 
@@ -206,7 +210,7 @@ def augment(
     """
     images = _checks.floats("images", images, ndim=4)
     shift = _checks.integer("shift", shift, least=0)
-    return _augment(key, images, shift, flip)
+    return _augment(_checks.key(key), images, shift, bool(flip))
 
 
 @partial(jax.jit, static_argnums=(2, 3))

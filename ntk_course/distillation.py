@@ -12,7 +12,7 @@ import optax
 from jax.sharding import Mesh
 from jaxtyping import Array, Float
 
-from ntk_course import _checkpoint, _checks, _devices, _kip, kernels, runtime
+from ntk_course import _checkpoint, _checks, _devices, _kip, kernels, networks, runtime
 from ntk_course._checks import Numbers
 from ntk_course.networks import Network, Params
 from ntk_course.training import square_loss
@@ -109,9 +109,10 @@ def one_step(
     References:
         Wang et al. (2018), algorithm 1. Lecture notes, section 2.3.2, eqs 24-26.
     """
-    init_fn, apply_fn = network
-    _checks.is_callable("loss_fn", loss_fn)
+    networks.twin(network)  # which checks it
+    key, (init_fn, apply_fn) = _checks.key(key), network
     x_t, y_t, x_s, y_s = _sets(x_target, y_target, x_support, y_support)
+    _checks.returned("loss_fn", loss_fn, y_t, y_t, like=())
     num_steps = _checks.integer("num_steps", num_steps)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     eta = _checks.scalar("inner_rate", inner_rate, positive=True)
@@ -122,9 +123,10 @@ def one_step(
         key, init_fn, apply_fn, loss_fn, num_inits, num_steps, rate, learned, (x_t, y_t, y_s)
     )
     fix = "Lower `learning_rate` or `inner_rate`."
-    stable = bool(jnp.isfinite(losses).all())
+    eta = jnp.exp(learned["log_eta"])
+    stable = all(bool(jnp.isfinite(a).all()) for a in (losses, learned["x"], eta))
     _checks.require(stable, "learning_rate", "keep the loss finite", rate, fix)
-    return OneStep(learned["x"], jnp.exp(learned["log_eta"]), np.asarray(losses))
+    return OneStep(learned["x"], eta, np.asarray(losses))
 
 
 @partial(jax.jit, static_argnums=(1, 2, 3, 4, 5))
@@ -182,11 +184,13 @@ def predict(
     References:
         Nguyen et al. (2021a), eq. 3. Lecture notes, section 2.3.2, eq. 27.
     """
-    x_s, y_s = _support(x_support, y_support)
+    x_s, y_s = _checks.labelled("support", x_support, y_support)
+    x_test = _checks.floats("x_test", x_test, ndim=x_s.ndim)
     weights = _kip.weights_of(
         jnp.asarray(kernels.gram(kernel_fn, x_s)), y_s, _checks.scalar("diag_reg", diag_reg)
     )
-    return kernels.gram(kernel_fn, x_test, x_s) @ np.asarray(weights)
+    weights = _checks.finite("x_support", np.asarray(weights), "make K + lambda I invertible")
+    return kernels.gram(kernel_fn, x_test, x_s) @ weights
 
 
 def label_solve(
@@ -215,11 +219,12 @@ def label_solve(
         Nguyen et al. (2021a), section 3.1, eq. 8. Lecture notes, section 2.3.2, eq. 27.
     """
     x_s = _checks.floats("x_support", x_support, ndim=range(2, 6))
-    x_t, y_t = _support(x_target, y_target, "target")
+    x_t, y_t = _checks.labelled("target", x_target, y_target)
     diag_reg = _checks.scalar("diag_reg", diag_reg)
     k_ss = kernels.gram(kernel_fn, x_s).astype(np.float64)
     k_ts = kernels.gram(kernel_fn, x_t, x_s).astype(np.float64)
     shift = diag_reg * np.trace(k_ss) / len(k_ss)
+    _checks.require(bool(k_ss.any()), "x_support", "have a kernel that is not zero", x_s)
     solver = np.linalg.solve(k_ss + shift * np.eye(len(k_ss)), k_ts.T).T
     return np.linalg.lstsq(solver, np.asarray(y_t, np.float64))[0]
 
@@ -282,20 +287,21 @@ def kip(
         Nguyen et al. (2021a), algorithm 1; Nguyen et al. (2021b). Lecture notes, eq. 27. With
         `attack_fn` Tsilivis et al. (2022); lecture notes, section 3, the loss of AdvKIP.
     """
-    _checks.is_callable("kernel_fn", kernel_fn)
-    if attack_fn is not None:
-        _checks.is_callable("attack_fn", attack_fn)
+    _checks.is_callable("attack_fn", abs if attack_fn is None else attack_fn)
+    _checks.is_callable("augment_fn", abs if augment_fn is None else augment_fn)
     x_t, y_t, x_s, y_s = _sets(x_target, y_target, x_support, y_support)
     for name, y in (("y_target", y_t), ("y_support", y_s)):
         _checks.shape(name, y, (None, y_t.shape[-1] if y_t.ndim == 2 else 1), "One row a point.")
     steps = _checks.integer("num_steps", num_steps)
+    learn_labels, key = bool(learn_labels), _checks.key(key)
     every = _checks.integer("checkpoint_every", checkpoint_every)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     diag_reg = _checks.scalar("diag_reg", diag_reg)
     n = len(x_t) if batch_size is None else _checks.integer("batch_size", batch_size)
     _checks.require(n <= len(x_t), "batch_size", f"be at most {len(x_t)}, the targets", n)
-    saved_steps = np.array(sorted({_checks.integer("save_at", s, least=0) for s in save_at}), int)
+    saved_steps = np.array(sorted(set(_checks.steps("save_at", save_at))), int)
     mesh = _devices.rows_mesh(mesh)
+    _checks.returned("kernel_fn", kernel_fn, x_t[:1], x_s, like=(1, len(x_s)))
     layout = kernels.workspace(kernel_fn, x_s, n, mesh.size)
 
     path = None if checkpoint is None else Path(checkpoint)
@@ -357,19 +363,13 @@ def kip(
     except KeyboardInterrupt:
         pass
     saved[saved_steps == state.step] = np.asarray(state.params["x"])
+    if not np.isfinite(saved).all():
+        _kip.diverged(state.step, rate, diag_reg)
     write()
     best = jax.tree.map(np.asarray, state.best)
     reached = saved_steps <= state.step
     done = [trace[name][: state.step] for name in ("losses", "accuracies")]
     return Distilled(best["x"], best["y"], *done, saved_steps[reached], saved[reached])
-
-
-def _support(x: object, y: object, name: str = "support") -> tuple[Array, Array]:
-    """Check inputs and their labels (n, C)."""
-    x = _checks.floats(f"x_{name}", x, ndim=range(2, 6))
-    y = _checks.floats(f"y_{name}", y, ndim=2, fix="One row a point, one column a class.")
-    _checks.shape(f"y_{name}", y, (len(x), None), "One row for each input.")
-    return x, y
 
 
 def _sets(x_target, y_target, x_support, y_support) -> tuple[Array, Array, Array, Array]:

@@ -14,6 +14,7 @@ from ntk_course._checks import Numbers
 
 def square_loss_gradient(fx: Array, y: Array) -> Array:
     """The derivative of (f - y)^2 / 2 by f, the error f - y."""
+    fx, y = _checks.outputs(fx, y, ndim=range(6))
     return fx - y
 
 
@@ -46,8 +47,9 @@ def velocity(
     fx = _checks.targets("fx_train", fx_train, k.shape[1])
     y = _checks.targets("y_train", y_train, k.shape[1])
     _checks.shape("y_train", y, fx.shape, "One target for every output.")
-    _checks.is_callable("loss_gradient", loss_gradient)
-    return -_checks.scalar("learning_rate", learning_rate, positive=True) * k @ loss_gradient(fx, y)
+    _checks.returned("loss_gradient", loss_gradient, fx, y, like=fx.shape)
+    rate = _checks.scalar("learning_rate", learning_rate, positive=True)
+    return _checks.finite("loss_gradient", -rate * k @ loss_gradient(fx, y), "keep df/dt finite")
 
 
 def eigenmodes(
@@ -231,7 +233,7 @@ def gradient_flow(
 
 def _times(t: float | Array) -> Array:
     """Check times: a number or a vector, all >= 0, inf allowed."""
-    t = jnp.asarray(t, dtype=jnp.result_type(float))
+    t = _checks.floats("t", t, ndim=range(6), inf=True).astype(jnp.result_type(float))
     _checks.require(t.ndim <= 1, "t", "be a number or a vector", f"shape {t.shape}")
     if not isinstance(t, jax.core.Tracer):
         _checks.require(bool((t >= 0).all()), "t", "be >= 0", t, "Training starts at t = 0.")

@@ -44,13 +44,14 @@ def ntk(
     References:
         Jacot et al. (2018). Lecture notes, section 2, eq. 7.
     """
-    _checks.is_callable("apply_fn", apply_fn)
     x1 = _checks.floats("x1", x1, ndim=range(1, 6))
     x1, x2 = _checks.pair(x1, x2, ndim=x1.ndim)
-    axes = jax.eval_shape(apply_fn, params, x1).ndim
+    out = _checks.returned("apply_fn", apply_fn, params, x1).shape
+    rows = len(out) in (1, 2) and out[0] == len(x1)
     rule = "return outputs of shape (n,) or (n, n_out)"
-    _checks.require(axes in (1, 2), "apply_fn", rule, f"{axes} axes", "Flatten the outputs.")
-    return _jacobian_ntk(apply_fn, params, x1, x2)
+    _checks.require(rows, "apply_fn", rule, f"shape {out} for n={len(x1)}", "Flatten the outputs.")
+    _checks.tree("params", params)
+    return _checks.finite("params", _jacobian_ntk(apply_fn, params, x1, x2), "keep K finite")
 
 
 @partial(jax.jit, static_argnums=0)
@@ -95,12 +96,16 @@ def layerwise_ntk(
         Lecture notes, section 2.2; eq. 16 is the case of one hidden layer.
     """
     x1, x2 = _checks.pair(x1, x2)
-    stds = networks.layer_stds(activation, len(params) - 1, w_std)
     b_std = _checks.scalar("b_std", b_std)
+    layer = {"w": (None, None)} | ({"b": (None,)} if b_std else {})
+    depth = max(len(jax.tree.leaves(params)) // len(layer), 2)
+    _checks.tree("params", params, [layer] * depth)
+    stds = networks.layer_stds(activation, depth - 1, w_std)
     fix = "Pass the params of a scalar network on inputs of this width."
     _checks.shape("params[0]['w']", params[0]["w"], (None, x1.shape[1]), fix)
     _checks.shape("params[-1]['w']", params[-1]["w"], (1, None), fix)
-    return _contract_layers(activation, stds, b_std, params, x1, x2)
+    k = _contract_layers(activation, stds, b_std, params, x1, x2)
+    return _checks.finite("params", k, "keep K finite")
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -153,6 +158,7 @@ def linearize(apply_fn: Callable, params_0: Params) -> Callable:
     _checks.is_callable("apply_fn", apply_fn)
 
     def f_lin(params: Params, x: Numbers) -> Array:
+        _checks.tree("params", params, params_0)
         step = jax.tree.map(jnp.subtract, params, params_0)
         value, change = jax.jvp(lambda p: apply_fn(p, x), (params_0,), (step,))
         return value + change

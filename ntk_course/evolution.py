@@ -62,7 +62,7 @@ def distance(k1: Float[Numbers, "n n"], k2: Float[Numbers, "n n"]) -> Float[Arra
 
 def _unit(name: str, k: Array) -> Array:
     """The matrix over its Frobenius norm."""
-    norm = jnp.linalg.norm(k)
+    norm = _checks.finite(name, jnp.linalg.norm(k), "have a finite norm")
     zero = not isinstance(k, jax.core.Tracer) and not bool(norm > 0)
     _checks.require(not zero, name, "not be zero", "a zero matrix", "It has no direction.")
     return k / norm
@@ -86,7 +86,7 @@ def velocity(
         Fort et al. (2020), section 3. Lecture notes, section 4.
     """
     kernels = _checks.floats("kernels", kernels, ndim=3)
-    times = np.asarray(times, float)
+    times = np.asarray(_checks.floats("times", times, ndim=range(6)), float)
     ascending = times.shape == kernels.shape[:1] and len(times) > 1 and (np.diff(times) > 0).all()
     rule = f"be {len(kernels)} ascending numbers, at least 2"
     _checks.require(bool(ascending), "times", rule, times.tolist(), "One time a kernel.")
@@ -131,7 +131,8 @@ def concentration(k: Float[Numbers, "n n"], top: int = 1) -> Float[Array, ""]:
         Baratin et al. (2021), section 3. Lecture notes, section 4.
     """
     values = jnp.linalg.eigvalsh(_checks.symmetric("k", k))
-    return values[-_top(top, len(values)) :].sum() / values.sum()
+    share = values[-_top(top, len(values)) :].sum() / values.sum()
+    return _checks.finite("k", share, "have a trace that is not zero")
 
 
 def label_share(
@@ -201,20 +202,19 @@ def sgd(
     References:
         Madry et al. (2018), eq. 2.1. Lecture notes, section 3, eq. 30, and section 4.
     """
-    _checks.is_callable("apply_fn", apply_fn)
-    x = _checks.floats("x_train", x_train, ndim=range(2, 6))
-    y = _checks.floats("y_train", y_train, ndim=2)
-    _checks.shape("y_train", y, (len(x), None), "One-hot labels, one row an input.")
+    x, y = _checks.labelled("train", x_train, y_train)
+    _checks.returned("apply_fn", apply_fn, params, x, like=y.shape)
+    _checks.is_callable("attack_fn", abs if attack_fn is None else attack_fn)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     size = _checks.integer("batch_size", batch_size)
     _checks.require(size <= len(x), "batch_size", f"be at most n={len(x)}", size, "Lower it.")
-    epochs = [_checks.integer("save_at", epoch, least=0) for epoch in save_at]
+    epochs = _checks.steps("save_at", save_at)
     ascending = len(epochs) > 0 and bool((np.diff(epochs) > 0).all())
     _checks.require(ascending, "save_at", "be ascending epochs", epochs, "Sort them.")
     saved, now, loss = [], 0, jnp.zeros(())
     for epoch in epochs:
         for i in range(now, epoch):
-            pass_key = jax.random.fold_in(key, i)
+            pass_key = jax.random.fold_in(_checks.key(key), i)
             params, loss = _epoch(apply_fn, attack_fn, size, params, pass_key, x, y, rate)
         now = epoch
         saved.append(params)

@@ -33,8 +33,8 @@ def normalize(
     fx = _values(feature_fn, _checks.floats("x", x, ndim=range(2, 6)))
     shift = fx.mean() if centre else jnp.zeros((), fx.dtype)
     scale = jnp.sqrt(jnp.mean((fx - shift) ** 2))
-    constant = isinstance(scale, jax.core.Tracer) or bool(scale > 0)
-    _checks.require(constant, "feature_fn", "vary over the points", f"the value {shift:g}")
+    varies = isinstance(scale, jax.core.Tracer) or bool(0 < scale < jnp.inf)
+    _checks.require(varies, "feature_fn", "vary over the points, and stay finite", shift)
     return jax.tree_util.Partial(_normalized, _partial(feature_fn), shift, scale)
 
 
@@ -97,6 +97,7 @@ def worst_points(
         Lecture notes, section 3.3, the infimum of eq. 34.
     """
     x, y = _problem(x, y)
+    _checks.returned("feature_fn", feature_fn, x, like=y.shape)
     predict_fn = jax.tree_util.Partial(_two_outputs, _partial(feature_fn))
     labels = jnp.stack([y < 0, y > 0], 1).astype(x.dtype)  # their margin loss is -y f
     steps = _checks.integer("num_steps", num_steps)
@@ -178,7 +179,7 @@ def ntk_features(
 
 
 def _normalized(feature_fn: Callable, shift: Array, scale: Array, x: Numbers) -> Array:
-    return (feature_fn(x) - shift) / scale
+    return (feature_fn(_checks.floats("x", x, ndim=range(2, 6))) - shift) / scale
 
 
 def _two_outputs(feature_fn: Callable, x: Numbers) -> Array:
@@ -193,10 +194,8 @@ def _partial(feature_fn: Callable) -> jax.tree_util.Partial:
 
 
 def _values(feature_fn: Callable, x: Array) -> Array:
-    fx = jnp.asarray(_partial(feature_fn)(x))
-    rule = f"return one number a point, shape ({len(x)},)"
-    _checks.require(fx.shape == (len(x),), "feature_fn", rule, f"shape {fx.shape}")
-    return fx
+    _checks.returned("feature_fn", feature_fn, x, like=(len(x),))
+    return _checks.finite("feature_fn", _partial(feature_fn)(x), "give finite values")
 
 
 def _labels(name: str, y: Numbers, n: int) -> Array:

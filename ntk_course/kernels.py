@@ -202,11 +202,10 @@ def gram(
         >>> gram(fully_connected(1).ntk, jnp.eye(3), block_size=2).shape
         (3, 3)
     """
-    _checks.is_callable("kernel_fn", kernel_fn)
     symmetric = x2 is None
     x1 = _checks.floats("x1", x1, ndim=range(1, 6))
     x1, x2 = _checks.pair(x1, x2, ndim=x1.ndim)
-    out = jax.eval_shape(kernel_fn, x1[:1], x2[:1])
+    out = _checks.returned("kernel_fn", kernel_fn, x1[:1], x2[:1])
     rule = "return a matrix (n1, n2)"
     _checks.require(out.shape == (1, 1), "kernel_fn", rule, f"shape {out.shape} for (1, 1)")
     n1, n2 = len(x1), len(x2)
@@ -294,7 +293,8 @@ def _block_fn(block_fn: Callable, mesh: Mesh) -> Callable:
 def _store(result: np.ndarray, i: int, j: int, block: Array, symmetric: bool) -> None:
     """Write a block at (i, j), and its mirror image where the matrix is symmetric."""
     target = result[i : i + block.shape[0], j : j + block.shape[1]]
-    target[...] = np.asarray(block)[: target.shape[0], : target.shape[1]]
+    block = _checks.finite("kernel_fn", np.asarray(block), "give finite values on these points")
+    target[...] = block[: target.shape[0], : target.shape[1]]
     if symmetric and j > i:
         result[j : j + target.shape[1], i : i + target.shape[0]] = target.T
     elif symmetric:
@@ -351,7 +351,7 @@ def _kernel(
         inner = jax.jit(partial(compute, which)) if whole else partial(compute, which)
 
         def kernel_fn(x1: Numbers, x2: Numbers | None = None) -> Array:
-            return inner(*_checks.pair(x1, x2, ndim=ndim))
+            return _checks.finite("x1", inner(*_checks.pair(x1, x2, ndim=ndim)), "keep K finite")
 
         kernel_fn.__name__ = which
         # For `gram`, which has checked its inputs and must not wait for a check of each block.

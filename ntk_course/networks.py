@@ -6,12 +6,14 @@ number is neural-tangents' `W_std`, the same in every layer.
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import accumulate, pairwise
 from math import asin, pi, prod, sqrt
 from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
 from ntk_course import _checks
@@ -107,19 +109,18 @@ def fully_connected(
     b_std = _checks.scalar("b_std", b_std)
     sizes, sigma = (d_in, *hidden, outputs), ACTIVATIONS[activation]
 
-    def init_fn(key):
-        shapes = [{"w": (m, d)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
-        return _normal(key, shapes)
+    shapes = [{"w": (m, d)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
 
     def apply_fn(params, x: Float[Numbers, "n d"]) -> Array:
         x = _checks.floats("x", x, ndim=2, fix="One row a point; flatten images first.")
         _checks.shape("x", x, (None, d_in), f"The network was built with d_in={d_in}.")
+        _checks.tree("params", params, shapes)
         z = dense(params[0], x, stds[0], b_std)
         for layer, std in zip(params[1:], stds[1:], strict=True):
             z = dense(layer, sigma(z), std, b_std)
         return z[:, 0] if n_out is None else z
 
-    return Network(init_fn, apply_fn)
+    return Network(partial(_normal, shapes), apply_fn)
 
 
 def convolutional(
@@ -162,18 +163,18 @@ def convolutional(
     sizes, sigma = (channels, *hidden), ACTIVATIONS[activation]
     features = hidden[-1] * (height * width if readout == "flatten" else 1)
 
-    def init_fn(key):
-        shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
-        readout_shape = {"w": (outputs, features)} | ({"b": (outputs,)} if b_std else {})
-        return _normal(key, [*shapes, readout_shape])
+    shapes = [{"w": (3, 3, d, m)} | ({"b": (m,)} if b_std else {}) for d, m in pairwise(sizes)]
+    shapes += [{"w": (outputs, features)} | ({"b": (outputs,)} if b_std else {})]
 
     def apply_fn(params, x: Float[Numbers, "n h w c"]) -> Array:
         x = _checks.floats("x", x, ndim=4, fix="Images are (n, height, width, channels).")
         _checks.shape("x", x, (None, height, width, channels), "The network expects this shape.")
+        _checks.tree("params", params, shapes)
         a = x
         for layer, std in zip(params[:-1], stds[:-1], strict=True):
+            a, w = (z.astype(jnp.result_type(a, layer["w"])) for z in (a, layer["w"]))
             z = jax.lax.conv_general_dilated(
-                a, layer["w"], (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+                a, w, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
             )
             z = std / sqrt(9 * a.shape[-1]) * z
             a = sigma(z + b_std * layer["b"][None, None, None, :] if b_std else z)
@@ -181,7 +182,7 @@ def convolutional(
         z = dense(params[-1], a, stds[-1], b_std)
         return z[:, 0] if n_out is None else z
 
-    return Network(init_fn, apply_fn)
+    return Network(partial(_normal, shapes), apply_fn)
 
 
 def quadratic(channels: int, width: int) -> Network:
@@ -205,16 +206,16 @@ def quadratic(channels: int, width: int) -> Network:
     """
     channels, width = _checks.integer("channels", channels), _checks.integer("width", width)
 
-    def init_fn(key):
-        return _normal(key, [{"w": (width, channels)}, {"w": (1, width)}])
+    shapes = [{"w": (width, channels)}, {"w": (1, width)}]
 
     def apply_fn(params, x: Float[Numbers, "n p c"]) -> Array:
         x = _checks.floats("x", x, ndim=3, fix="Inputs are (n, positions, channels).")
         _checks.shape("x", x, (None, None, channels), "The last axis holds the channels.")
+        _checks.tree("params", params, shapes)
         z = x @ params[0]["w"].T / sqrt(channels)
         return dense(params[1], (z**2).mean(1), sqrt(1 / 3), 0.0)[:, 0]
 
-    return Network(init_fn, apply_fn)
+    return Network(partial(_normal, shapes), apply_fn)
 
 
 def windowed(d_in: int, window: int, num_filters: int) -> Network:
@@ -246,12 +247,13 @@ def windowed(d_in: int, window: int, num_filters: int) -> Network:
     q = _checks.integer("num_filters", num_filters)
 
     def init_fn(key):
-        w = jax.random.rademacher(key, (q, k), jnp.result_type(float)) / k
+        w = jax.random.rademacher(_checks.key(key), (q, k), jnp.result_type(float)) / k
         return {"w": w, "b": jnp.full(q, 1 / k - 1), "u": jnp.zeros((d - k + 1, q))}
 
     def apply_fn(params, x: Float[Numbers, "n d"]) -> Array:
         x = _checks.floats("x", x, ndim=2, fix="One row a sequence.")
         _checks.shape("x", x, (None, d), f"The network was built with d_in={d}.")
+        _checks.tree("params", params, {"w": (q, k), "b": (q,), "u": (d - k + 1, q)})
         windows = x[:, jnp.arange(d - k + 1)[:, None] + jnp.arange(k)[None, :]]
         hidden = jax.nn.relu(windows @ params["w"].T + params["b"][None, None, :])
         return jnp.einsum("njq,jq->n", hidden, params["u"])
@@ -274,6 +276,7 @@ def twin(network: Network) -> Network:
     References:
         Lecture notes, section 2.2, below eq. 12.
     """
+    _checks.require(np.shape(network) == (2,), "network", "be (init_fn, apply_fn)", network)
     init_one, apply_one = network
     _checks.is_callable("network.init_fn", init_one)
     _checks.is_callable("network.apply_fn", apply_one)
@@ -283,15 +286,17 @@ def twin(network: Network) -> Network:
         return params, jax.tree.map(jnp.copy, params)
 
     def apply_fn(params, x):
+        two = isinstance(params, list | tuple) and len(params) == 2
+        _checks.require(two, "params", "be a pair, one for each copy", type(params))
         return (apply_one(params[0], x) - apply_one(params[1], x)) / sqrt(2)
 
     return Network(init_fn, apply_fn)
 
 
-def _normal(key: Array, shapes: Params) -> Params:
+def _normal(shapes: Params, key: Array) -> Params:
     """Independent N(0, 1) entries for a tree of shapes, drawn at once (one compilation)."""
     leaves, tree = jax.tree.flatten(shapes, is_leaf=lambda s: isinstance(s, tuple))
     ends = list(accumulate(prod(shape) for shape in leaves))
-    flat = jax.random.normal(key, (ends[-1],))
+    flat = jax.random.normal(_checks.key(key), (ends[-1],))
     parts = zip([0, *ends], ends, leaves, strict=False)
     return tree.unflatten([flat[start:end].reshape(shape) for start, end, shape in parts])

@@ -65,7 +65,7 @@ def circle_ntk(
     """
     angles1 = _checks.floats("angles1", angles1, ndim=1)
     angles2 = angles1 if angles2 is None else _checks.floats("angles2", angles2, ndim=1)
-    return _circle_ntk(angles1, angles2, float(bias))
+    return _circle_ntk(angles1, angles2, float(bool(bias)))
 
 
 @jax.jit
@@ -99,11 +99,10 @@ def circle_eigenvalues(
     References:
         Basri et al. (2019), section 3; Basri et al. (2020). Lecture notes, section 2.3.1.
     """
-    k = np.atleast_1d(np.asarray(frequencies))
-    whole = k.ndim == 1 and k.size > 0 and (k == np.floor(k)).all() and (k >= 0).all()
+    k = np.atleast_1d(np.asarray(_checks.floats("frequencies", frequencies, ndim=range(6)), float))
+    whole = k.ndim == 1 and (k == np.floor(k)).all() and (k >= 0).all()
     _checks.require(bool(whole), "frequencies", "be integers >= 0", frequencies, "Use 0, 1, 2, ...")
-    k = k.astype(float)
-    result = (_order_0(k - 1) + _order_0(k + 1)) / 2 + bias * _order_0(k)
+    result = (_order_0(k - 1) + _order_0(k + 1)) / 2 + bool(bias) * _order_0(k)
     return result + _order_1(k) if train_readout else result
 
 
@@ -136,7 +135,7 @@ def signed_basis(key: Array, n: int, d: int) -> tuple[Float[Array, "n d"], Float
         Li et al. (2021), section 3. Lecture notes, section 1.2.
     """
     n, d = _checks.integer("n", n), _checks.integer("d", d)
-    key_index, key_sign = jax.random.split(key)
+    key_index, key_sign = jax.random.split(_checks.key(key))
     y = jax.random.rademacher(key_sign, (n,), jnp.result_type(float))
     return jax.nn.one_hot(jax.random.randint(key_index, (n,), 0, d), d) * y[:, None], y
 
@@ -183,7 +182,7 @@ def energy_comparison(
         Li et al. (2021), section 5. Lecture notes, section 1.2, eq. 4.
     """
     n, d = _checks.integer("n", n), _checks.integer("d", d)
-    x = jax.random.normal(key, (n, d, 2))
+    x = jax.random.normal(_checks.key(key), (n, d, 2))
     return x, jnp.sign(jnp.sum(x[..., 0] ** 2 - x[..., 1] ** 2, axis=1))
 
 
@@ -230,7 +229,7 @@ def hidden_pattern(
     _checks.require(start <= d - k, "start", rule, start, "Begin earlier or shorten the pattern.")
     g = jnp.asarray(corners.prod(1)) if values is None else _checks.floats("values", values, ndim=1)
     _checks.shape("values", g, (2**k,), "One value for each row of `hypercube(k)`.")
-    x = jax.random.rademacher(key, (n, d), jnp.result_type(float))
+    x = jax.random.rademacher(_checks.key(key), (n, d), jnp.result_type(float))
     digits = x[:, start : start + k] > 0
     return x, g[digits @ 2 ** jnp.arange(k)[::-1]]
 
@@ -296,10 +295,11 @@ def gaussian_model(
         Schmidt et al. (2018), definition 1. Lecture notes, section 3.1.
     """
     n, sigma = _checks.integer("n", n), _checks.scalar("sigma", sigma, positive=True)
-    theta, (key_sign, key_noise) = _checks.floats("theta", theta, ndim=1), jax.random.split(key)
+    theta = _checks.floats("theta", theta, ndim=1)
+    key_sign, key_noise = jax.random.split(_checks.key(key))
     y = jax.random.rademacher(key_sign, (n,), theta.dtype)
     noise = sigma * jax.random.normal(key_noise, (n, len(theta)), theta.dtype)
-    return y[:, None] * theta[None, :] + noise, y
+    return _checks.finite("sigma", y[:, None] * theta[None, :] + noise, "keep x finite"), y
 
 
 def gaussian_error(
@@ -343,11 +343,10 @@ def averaged_error(n: int | float, d: int, sigma: float, *, epsilon: float = 0.0
         Gil-Pelaez (1951). Lecture notes, section 3.1, below eq. 32.
     """
     d, sigma = _checks.integer("d", d), _checks.scalar("sigma", sigma, positive=True)
-    v, epsilon = (
-        sigma**2 / _checks.scalar("n", n, positive=True),
-        _checks.scalar("epsilon", epsilon),
-    )
-    return _gaussian.averaged_error(v, d, sigma, epsilon)
+    n, epsilon = _checks.scalar("n", n, positive=True), _checks.scalar("epsilon", epsilon)
+    ok = 1e-6 <= min(sigma, epsilon or sigma) <= max(sigma, epsilon) <= 1e6
+    _checks.require(ok, "sigma", "and epsilon lie in 1e-6 .. 1e6", sigma, "In units of theta*.")
+    return _gaussian.averaged_error(sigma**2 / n, d, sigma, epsilon)
 
 
 def tradeoff_model(
@@ -367,7 +366,7 @@ def tradeoff_model(
         Tsipras et al. (2019), section 2.1. Lecture notes, section 3.2.
     """
     n, d, eta, p = _checks.integer("n", n), *_gaussian.check_tradeoff(d, eta, p)
-    key_sign, key_strong, key_weak = jax.random.split(key, 3)
+    key_sign, key_strong, key_weak = jax.random.split(_checks.key(key), 3)
     y = jax.random.rademacher(key_sign, (n,), jnp.result_type(float))
     x_0 = jnp.where(jax.random.bernoulli(key_strong, p, (n,)), y, -y)
     weak = eta * y[:, None] + jax.random.normal(key_weak, (n, d))
@@ -384,7 +383,7 @@ def tradeoff_accuracy(
 
     Args:
         a: weight of the strong feature, a number or an array.
-        b: weight of each weak one, of a shape that goes with `a`; not both 0.
+        b: weight of each weak one, a number or of the shape of `a`; not both 0.
         d: number of weak features.
         eta: their mean >= 0.
         p: between 1/2 and 1.
@@ -396,5 +395,6 @@ def tradeoff_accuracy(
     """
     (d, eta, p), epsilon = _gaussian.check_tradeoff(d, eta, p), _checks.scalar("epsilon", epsilon)
     a, b = _checks.floats("a", a, ndim=range(4)), _checks.floats("b", b, ndim=range(4))
+    _checks.shape("b", b, a.shape if a.ndim and b.ndim else b.shape, "Or one of them a number.")
     _checks.require(bool(((a != 0) | (b != 0)).all()), "b", "not be 0 where `a` is", b)
     return _gaussian.tradeoff_accuracy(a, b, d, eta, p, epsilon)

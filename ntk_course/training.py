@@ -28,7 +28,8 @@ class Trajectory(NamedTuple):
 
 def square_loss(fx: Numbers, y: Numbers) -> Array:
     """Sum over points and outputs of (f - y)^2 / 2 (eq. 8)."""
-    return jnp.sum((fx - y) ** 2) / 2
+    fx, y = _checks.outputs(fx, y, ndim=range(6))
+    return _checks.finite("fx", jnp.sum((fx - y) ** 2) / 2, "keep the loss finite")
 
 
 def gradient_descent(
@@ -65,16 +66,15 @@ def gradient_descent(
     References:
         Lecture notes, section 2.1, eqs 8-9 (dt = 1).
     """
-    _checks.is_callable("apply_fn", apply_fn)
-    _checks.is_callable("loss_fn", loss_fn)
-    _checks.is_callable("optimizer", optimizer)
     x = _checks.floats("x_train", x_train, ndim=range(1, 6))
     y = _checks.targets("y_train", y_train, len(x))
-    out = jax.eval_shape(apply_fn, params, x).shape
+    out = _checks.returned("apply_fn", apply_fn, params, x).shape
     _checks.shape("y_train", y, out, "Give one target for every output of `apply_fn`.")
+    _checks.returned("loss_fn", loss_fn, y, y, like=())
+    _checks.is_callable("optimizer", optimizer)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     last = _checks.integer("num_steps", num_steps)
-    steps = np.array([last] if save_at is None else list(save_at))
+    steps = np.array([last] if save_at is None else _checks.steps("save_at", save_at))
     ascending = steps.size > 0 and (np.diff(steps) > 0).all() and 0 <= steps[0] <= steps[-1] <= last
     rule = f"be ascending steps between 0 and num_steps={last}"
     _checks.require(bool(ascending), "save_at", rule, list(steps), "Sort them, without repeats.")
@@ -159,6 +159,8 @@ def objective(
     """
     _checks.one_of("method", method, METHODS)
     beta = _checks.scalar("beta", beta)
+    x, y = _checks.floats("x", x, ndim=range(2, 6)), _checks.floats("y", y, ndim=2)
+    _checks.returned("predict_fn", predict_fn, x, like=y.shape)
     if not isinstance(predict_fn, jax.tree_util.Partial):
         predict_fn = jax.tree_util.Partial(predict_fn)
     if method == "plain":
@@ -169,11 +171,12 @@ def objective(
     how = {"epsilon": epsilon, "step_size": step_size, "num_steps": steps, "norm": norm}
     how |= {"bounds": bounds, "best": False}
     if method == "trades":
-        start = x + 0.001 * jax.random.normal(key, x.shape, x.dtype)
+        start = x + 0.001 * jax.random.normal(_checks.key(key), x.shape, x.dtype)
         x_adv = attacks.pgd(key, still, x, still(x), loss="kl", x_start=start, **how)
         fx = predict_fn(x)
         drift = attacks.kl(predict_fn(jax.lax.stop_gradient(x_adv)), fx)
-        return attacks.cross_entropy(fx, y).mean() + beta * drift.mean()
+        loss = attacks.cross_entropy(fx, y).mean() + beta * drift.mean()
+        return _checks.finite("beta", loss, "keep the loss finite")
     if method == "fgsm":
         how |= {"step_size": epsilon, "num_steps": 1, "random_start": False}
     x_adv = jax.lax.stop_gradient(attacks.pgd(key, still, x, y, **how))
@@ -229,11 +232,10 @@ def minibatch(
     References:
         Madry et al. (2018); Zhang et al. (2019), algorithm 1. Lecture notes, eqs 30-31.
     """
-    _checks.is_callable("apply_fn", apply_fn)
+    _checks.one_of("method", method, METHODS)
     _checks.is_callable("optimizer", optimizer)
-    x = _checks.floats("x_train", x_train, ndim=range(2, 6))
-    y = _checks.floats("y_train", y_train, ndim=2, fix="One-hot labels, one column a class.")
-    out = jax.eval_shape(apply_fn, params, x).shape
+    x, y = _checks.labelled("train", x_train, y_train)
+    out = _checks.returned("apply_fn", apply_fn, params, x).shape
     _checks.shape("y_train", y, out, "Give one row of labels for every row of outputs.")
     size = _checks.integer("batch_size", batch_size)
     _checks.require(size <= len(x), "batch_size", f"be at most {len(x)}", size, "Lower it.")
@@ -241,11 +243,13 @@ def minibatch(
     if method != "plain":  # values are checked here, once: the batches are seen inside jit only
         attacks.project(x[:1], x[:1], epsilon, norm=norm, bounds=None)
         attacks.project(x, x, 0.0, bounds=bounds)
+    num_steps = _checks.integer("num_steps", num_steps)
     fixed = (apply_fn, optimizer, size, method, num_steps, norm, bounds)
-    numbers = (epsilon, step_size, beta)
+    step_size = None if step_size is None else _checks.scalar("step_size", step_size)
+    numbers = (_checks.scalar("epsilon", epsilon), step_size, _checks.scalar("beta", beta))
     state, losses = (params, optimizer(rate).init(params)), []
     epochs = _checks.integer("num_epochs", num_epochs)
-    keys = jax.random.split(key, epochs)
+    keys = jax.random.split(_checks.key(key), epochs)
     for i in runtime.progress(range(epochs), method, show=epochs * len(x) > 1_000_000):
         state, loss = _epoch(fixed, keys[i], state, x, y, rate, numbers)
         losses.append(loss)

@@ -201,7 +201,7 @@ CASES = {
             lambda: empirical.layerwise_ntk(PARAMS, X[:, :2]),
             r"`params\[0\]\['w'\]` must have shape",
         ),
-        (lambda: empirical.layerwise_ntk(PARAMS[:1], X), "`depth` must be an integer"),
+        (lambda: empirical.layerwise_ntk(PARAMS[:1], X), "`params` must be a tree like"),
         (lambda: empirical.layerwise_ntk(PARAMS, NAN), "`x1` must be finite"),
         (
             lambda: empirical.layerwise_ntk(
@@ -289,7 +289,7 @@ CASES = {
     "tasks.circle_eigenvalues": [
         (lambda: tasks.circle_eigenvalues([0.5]), "`frequencies` must be integers >= 0"),
         (lambda: tasks.circle_eigenvalues([-1]), "`frequencies` must be integers >= 0"),
-        (lambda: tasks.circle_eigenvalues([]), "`frequencies` must be integers >= 0"),
+        (lambda: tasks.circle_eigenvalues([]), "`frequencies` must not be empty"),
     ],
     "tasks.signed_basis": [
         (lambda: tasks.signed_basis(jax.random.key(0), 0, 3), "`n` must be an integer >= 1")
@@ -369,7 +369,7 @@ CASES = {
         (lambda: features.normalize(None, X), "`feature_fn` must be a function"),
         (
             lambda: features.normalize(lambda x: x, X),
-            r"`feature_fn` must return one number a point",
+            r"`feature_fn` must return outputs of shape \(4,\)",
         ),
         (lambda: features.normalize(lambda x: 0 * x[:, 0], X), "`feature_fn` must vary over"),
     ],
