@@ -1,0 +1,305 @@
+"""Makes a deck of slides of each chapter of the built book, in _build/slides.
+
+The page says what is shown: of a paragraph its first sentence, and the last one if it announces
+what follows; of formulas, theorems, tables, pictures, figures, exercises and questions all; of
+code the short definitions, of printed results the short, asserted ones. The rest is said: the
+whole text stands in the speaker's notes. `<!-- no slides -->` in a section leaves it out.
+"""
+
+import html
+import json
+import re
+import shutil
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from importlib.util import find_spec
+from pathlib import Path
+
+import yaml
+from bs4 import BeautifulSoup, Comment, Tag
+from export import ROOT
+
+HTML, OUT, OWN = ROOT / "_build" / "html", ROOT / "_build" / "slides", ROOT / "book" / "slides"
+END = re.compile(
+    r"(?:(?<=[.?!\uf000-\uf8ff])|(?<=[.?!][)”]))(?<!e\.g\.)(?<!i\.e\.)(?<!al\.)(?<!cf\.)"
+    r"\s+(?=[A-Z(“\ue000-\uf8ff])"
+)
+SHORT = 45  # characters: a shorter first sentence takes the second one with it
+CODE, PRINTED = 15, 8  # the most lines shown of a definition, of a printed result
+SILENT = "div.solution, .tag_exercise, a.headerlink"
+STATEMENTS = {"theorem", "proposition", "definition", "lemma", "corollary"}
+SHOWN = {"math", "pst-scrollable-table-container", *STATEMENTS}
+REVEAL = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js", "LICENSE")
+MATHJAX = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts")
+PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta name="color-scheme" content="light dark">
+<title>{title}</title>
+{head}
+</head>
+<body>
+{body}
+</body>
+</html>
+"""
+STYLES = ("reveal/reset.css", "reveal/reveal.css", "pygments.css", "figures.css", "slides.css")
+SCRIPTS = ("reveal/reveal.js", "reveal/notes.js", "deck.js", "mathjax/tex-chtml.js")
+KEYS = """<p>In a deck: arrows or space to move, <kbd>s</kbd> for the speaker's view with the notes,
+<kbd>o</kbd> for the overview, <kbd>f</kbd> for the full screen, <kbd>?</kbd> for all keys. In a
+figure or a quiz the keys belong to it until <kbd>Esc</kbd>.</p>"""
+
+
+@dataclass
+class Unit:
+    """What stays together: HTML to show and to say; `alone` if it fills a slide."""
+
+    shown: list[str] = field(default_factory=list)
+    said: list[str] = field(default_factory=list)
+    alone: bool = False
+
+
+def parse(text: str) -> BeautifulSoup:
+    """A piece of HTML."""
+    return BeautifulSoup(text, "html.parser")
+
+
+def sentences(paragraph: Tag) -> list[str]:
+    """The sentences of a paragraph, as HTML; tags and formulas are never divided."""
+    text, tags = "", {}
+    for child in paragraph.contents:
+        if isinstance(child, Tag):
+            ends = child.get_text().endswith((".", "?", "!"))
+            sign = chr((0xF000 if ends else 0xE000) + len(tags))
+            tags[sign] = str(child)
+            text += sign
+        elif not isinstance(child, Comment):
+            text += html.escape(child, quote=False)
+    parts = END.split(" ".join(text.split()))
+    return ["".join(tags.get(sign, sign) for sign in part) for part in parts if part]
+
+
+def brief(paragraph: Tag, announces: bool = True) -> str:
+    """What is shown of a paragraph; `announces` if what comes next is shown too."""
+    said = sentences(paragraph)
+    if not announces and len(said) == 1 and said[0].endswith(":"):
+        return ""  # it speaks of a cell
+    first = parse(said[0]).get_text()
+    shown = said[: 2 if len(first) < SHORT and not first.endswith("?") else 1]
+    if announces and len(said) > len(shown) and said[-1].endswith((",", ":")):
+        shown.append(said[-1])
+    text = " ".join(shown)
+    return f"<p>{text if announces else re.sub('[:,]$', '.', text)}</p>"
+
+
+def cell(tag: Tag) -> list[tuple[str, str, str]]:
+    """What is shown and said of a code cell, each with its kind."""
+    found, code = [], tag.select_one(".cell_input pre")
+    source = code.get_text().strip() if code else ""
+    if source.startswith(("def ", "@")) and source.count("\n") < CODE:
+        found.append(("item", str(code.parent), ""))
+    for image in tag.select(".cell_output img"):
+        found.append(("alone", f'<p class="picture">{image}</p>', f"<p>{image['alt']}</p>"))
+    for figure in tag.select(".course-figure"):
+        caption = json.loads(figure["data-spec"]).get("caption", "")
+        found.append(("alone", str(figure), f"<p>{html.escape(caption)}</p>"))
+    for quiz in tag.select(".course-quiz"):
+        for question in json.loads(quiz["data-spec"])["questions"]:
+            quiz["data-spec"] = json.dumps({"questions": [question]})
+            right = next(o for o in question["options"] if o.get("right"))
+            answer = html.escape(f"{right['text']} {right['why']}")
+            found.append(("alone", str(quiz), f"<p>Answer: {answer}</p>"))
+    for printed in tag.select(".output.stream pre") if "assert " in source else []:
+        if printed.get_text().strip().count("\n") < PRINTED:
+            text = printed.decode_contents().strip()
+            found.append(("item", f'<pre class="printed">{text}</pre>', ""))
+    return found or [("code", "", "")]
+
+
+def blocks(section: Tag) -> list[tuple[str, Tag | str, str]]:
+    """The section's own content in order: kind, what is shown (a paragraph as it is), what is said."""
+    found = []
+    for tag in section.find_all(recursive=False):
+        kinds = set(tag.get("class", []))
+        if tag.name == "p":
+            found.append(("prose", tag, str(tag)))
+        elif "cell" in kinds:
+            found += cell(tag)
+        elif "exercise" in kinds:
+            found.append(("alone", str(tag), ""))
+        elif tag.name in ("ul", "ol") or kinds & SHOWN:
+            found.append(("item", str(tag), ""))
+        elif "proof" in kinds:
+            found += blocks(tag.find("section") or tag)
+        elif "admonition" in kinds:
+            whole = tag.decode_contents()
+            for paragraph in tag.find_all("p", recursive=False)[1:]:
+                paragraph.replace_with(parse(brief(paragraph)))
+            found.append(("item", str(tag), whole))
+    return found
+
+
+def units(content: list[tuple[str, Tag | str, str]]) -> list[Unit]:
+    """What stays together: an announcement with what it announces, a remark with its picture."""
+    made, said = [], []
+    kinds = ["start", *[kind for kind, *_ in content], "end"]
+    for (kind, what, note), last, following in zip(content, kinds, kinds[2:], strict=False):
+        leads, said = following in ("item", "alone"), [*said, note]
+        shown = brief(what, leads) if kind == "prose" else what
+        if not shown:
+            continue
+        if kind == "prose":
+            joins = parse(shown).get_text()[0].islower() or (last == "alone" and not leads)
+        else:
+            joins = last == "prose" and made and not made[-1].alone
+        if not (joins and made):
+            made.append(Unit())
+        made[-1].shown.append(shown)
+        made[-1].said += said
+        made[-1].alone |= kind == "alone"
+        said = []
+    if made:
+        made[-1].said += said
+    return made
+
+
+def source(heading: str, kicker: str, made: list[Unit]) -> str:
+    """A section of the deck, which the browser divides into slides by measured height."""
+    body = ""
+    for unit in made:
+        notes = "".join(unit.said)
+        alone = " alone" if unit.alone else ""
+        body += f'<div class="unit{alone}">{"".join(unit.shown)}<aside class="notes">{notes}</aside></div>\n'
+    return f'<section><p class="kicker">{kicker}</p><h2>{heading}</h2>\n{body}</section>\n'
+
+
+def sections(section: Tag, kicker: str) -> str:
+    """The section and those inside it; nothing where nothing is to be shown."""
+    if any(isinstance(c, Comment) and c.strip() == "no slides" for c in section.contents):
+        return ""
+    heading = section.find(["h1", "h2", "h3", "h4"], recursive=False).decode_contents()
+    made = units(blocks(section))
+    text = source(heading, kicker, made) if made else ""
+    inner = section.find_all("section", recursive=False)
+    return text + "".join(sections(each, heading) for each in inner)
+
+
+def deck(chapter: Tag, names: set[str]) -> BeautifulSoup:
+    """The slides of a chapter: what one will be able to do, its sections, at last the summary."""
+    for tag in chapter.select(SILENT):
+        tag.decompose()
+    for tag in chapter.select(".admonition section"):
+        tag.name = "div"  # a section is a slide
+    title = chapter.h1.extract().decode_contents()
+    shown, said = [str(chapter.p.extract())], []  # the aims; what to know before, and the time
+    while (tag := chapter.find(recursive=False)).name in ("p", "ul"):
+        (said if tag.name == "p" else shown).append(str(tag.extract()))
+    text = (
+        f'<section class="title"><h1>{title}</h1><div class="unit">{"".join(shown)}'
+        f'<aside class="notes">{"".join(said)}</aside></div></section>\n'
+    )
+    if opening := units(blocks(chapter)):
+        text += source("To begin with", title, opening)
+    inner = chapter.find_all("section", recursive=False)
+    inner.sort(key=lambda each: each.get("id") == "summary")
+    text += "".join(sections(each, title) for each in inner)
+    made = parse(f'<main class="reveal"><div class="slides">\n{text}</div></main>')
+    for tag in made.select(".notes [id]"):
+        del tag["id"]
+    anchors = {tag["id"] for tag in made.find_all(id=True)}
+    for link in made.select("a:not(.external)"):
+        path, _, anchor = link["href"].partition("#")
+        if path not in names and (path or anchor not in anchors):
+            link.unwrap()
+    for image in made.find_all("img"):
+        image["src"] = image["src"].removeprefix("../")
+    return made
+
+
+def page(title: str, body: str, styles: Iterable[str] = (), scripts: Iterable[str] = ()) -> str:
+    """A page that loads its styles and scripts from _static, in this order."""
+    links = [f'<link rel="stylesheet" href="_static/{name}">' for name in styles]
+    links += [f'<script defer src="_static/{name}"></script>' for name in scripts]
+    return PAGE.format(title=html.escape(title), head="\n".join(links), body=body)
+
+
+def copy(origin: Path, target: Path) -> None:
+    """Copy a file or a folder."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (shutil.copytree if origin.is_dir() else shutil.copyfile)(origin, target)
+
+
+def copy_assets() -> None:
+    """Everything that the decks load, so that the folder can be moved as a whole."""
+    found = find_spec("sphinx_revealjs")
+    if found is None:
+        sys.exit(
+            "sphinx-revealjs must be installed; got none. Run make slides, or install requirements.txt."
+        )
+    static = OUT / "_static"
+    for name in REVEAL:
+        copy(
+            Path(found.origin).parent / "_static/revealjs" / name,
+            static / "reveal" / Path(name).name,
+        )
+    for name in MATHJAX:
+        copy(HTML / "_static" / "mathjax" / name, static / "mathjax" / name)
+    copy(HTML / "_static" / "pygments.css", static / "pygments.css")
+    for path in OWN.iterdir():
+        copy(path, static / path.name)
+
+
+def write_deck(name: str, names: set[str]) -> str:
+    """Write the deck of a chapter with its figures' scripts and its pictures; return its title."""
+    chapter = parse((HTML / "lectures" / name).read_text("utf8")).select_one("article section")
+    figures = {}
+    for output in chapter.select(".output.text_html:has(> [data-spec])"):
+        element = output.select_one("[data-spec]").name
+        figures[f"{element}.js"] = output.script.extract().string
+        figures["figures.css"] = output.style.extract().string
+    title = chapter.h1.get_text().removesuffix("#")
+    made = deck(chapter, names)
+    for file, text in figures.items():
+        (OUT / "_static" / file).write_text(text, encoding="utf8")
+    for image in made.find_all("img"):
+        copy(HTML / image["src"], OUT / image["src"])
+    scripts = [*SCRIPTS, *sorted(file for file in figures if file.endswith(".js"))]
+    text = page(title, str(made), STYLES, scripts)
+    (OUT / name).write_text(text, encoding="utf8")
+    return title
+
+
+def main() -> list[Path]:
+    """Write the deck of every chapter, and a page that lists them."""
+    if OUT.exists():
+        shutil.rmtree(OUT)
+    copy_assets()
+    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf8"))
+    parts = {part["caption"]: [Path(c["file"]) for c in part["chapters"]] for part in toc["parts"]}
+    names = {
+        f"{file.stem}.html"
+        for files in parts.values()
+        for file in files
+        if file.parts[0] == "lectures"
+    }
+    body = ""
+    for caption, files in parts.items():
+        items = [
+            f'<li><a href="{file.stem}.html">{write_deck(f"{file.stem}.html", names)}</a></li>'
+            for file in files
+            if file.parts[0] == "lectures"
+        ]
+        body += f"<h2>{caption}</h2>\n<ul>\n{chr(10).join(items)}\n</ul>\n" if items else ""
+    text = page(
+        "Slides", f'<main class="list"><h1>Slides</h1>\n{KEYS}\n{body}</main>', ["slides.css"]
+    )
+    (OUT / "index.html").write_text(text, encoding="utf8")
+    return [OUT / "index.html", *sorted(OUT.glob("[0-9]*.html"))]
+
+
+if __name__ == "__main__":
+    for path in main():
+        print(f"  {path.relative_to(ROOT)}")
