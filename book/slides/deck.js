@@ -2,8 +2,9 @@
 // reveal.js takes over. Nothing is fetched but the files beside this one.
 (() => {
   "use strict";
-  const WIDTH = 1280, HEIGHT = 720, INNER = 1152; // px; INNER is what the padding leaves
-  const LARGEST = 1.6, SMALLEST = 20; // zoom of a moving figure, px of shrunken text
+  const WIDTH = 1280, HEIGHT = 720; // px
+  const LARGE = 28, SMALLER = 25, SMALLEST = 22; // px of text: usual, to fit one more sentence, at least
+  const LARGEST = 1.4, LEAST = 300; // zoom of a moving figure, px of a picture's height
   const all = (selector, root = document) => [...root.querySelectorAll(selector)];
 
   const dark = matchMedia("(prefers-color-scheme: dark)");
@@ -22,67 +23,76 @@
 
   // ---- slides ------------------------------------------------------------------------------------
   const overflow = (slide) => slide.getBoundingClientRect().height - HEIGHT;
-  const fresh = (source) => {
-    const slide = source.cloneNode();
-    slide.removeAttribute("id");
-    slide.append(...all(":scope > :not(.unit)", source).map((node) => node.cloneNode(true)));
-    source.before(slide);
+  // An empty slide with the heading of `like`, before or after it.
+  const fresh = (like, where) => {
+    const slide = like.cloneNode();
+    slide.append(...all(":scope > :not(.unit)", like).map((node) => node.cloneNode(true)));
+    like[where](slide);
     return slide;
   };
   // A formula wider than the slide gets smaller letters.
   const narrow = (slide) => {
     for (const box of all("div.math", slide)) {
-      const math = box.querySelector("mjx-math"), room = box.clientWidth - (box.querySelector(".eqno") ? 110 : 0);
+      const math = box.querySelector("mjx-math"), room = box.clientWidth - (box.querySelector(".eqno") ? 150 : 0);
       const width = math.getBoundingClientRect().width;
       if (width > room) box.style.fontSize = `${(room / width) * parseFloat(getComputedStyle(box).fontSize)}px`;
     }
   };
-  const shrink = (slide) => {
-    const picture = slide.querySelector(".picture img");
-    const figure = slide.querySelector(".course-figure");
-    if (picture) picture.style.maxHeight = `${Math.max(picture.clientHeight - Math.max(overflow(slide), 0), 150)}px`;
-    if (figure)
-      for (let zoom = LARGEST; zoom >= 0.7; zoom -= 0.05) {
-        figure.style.zoom = zoom;
+  // A moving figure takes the width at which its letters are largest.
+  const enlarge = (slide, figure) => {
+    for (let zoom = LARGEST; zoom > 0.6; zoom -= 0.05)
+      for (const width of [820, 720, 640]) {
+        Object.assign(figure.style, { zoom, width: `${width}px` });
         figure.layout();
-        if (overflow(slide) <= 0) break;
+        if (overflow(slide) <= 0) return;
       }
-    for (let size = 28; size > SMALLEST && overflow(slide) > 0; size--) slide.style.fontSize = `${size - 1}px`;
   };
-  // The last piece of a slide that is too long moves to the next one.
+  const shrink = (slide) => {
+    const picture = slide.querySelector(".picture img"), figure = slide.querySelector(".course-figure");
+    if (figure) enlarge(slide, figure);
+    if (picture) picture.style.maxHeight = `${Math.max(picture.clientHeight - Math.max(overflow(slide), 0), LEAST)}px`;
+    for (let size = LARGE; size >= SMALLEST && overflow(slide) > 0; size--) slide.style.fontSize = `${size}px`;
+  };
+  // The last piece of a slide that is too long moves to the next one; of a list or a table, the last row.
   const split = (slide) => {
-    const next = fresh(slide);
-    slide.after(next);
+    const next = fresh(slide, "after"), unit = slide.querySelector(".unit:last-child");
+    const target = next.appendChild(unit.cloneNode());
+    target.append(...all(":scope > .notes", unit).map((node) => node.cloneNode(true)));
     while (overflow(slide) > 0) {
-      const unit = slide.lastElementChild;
-      const pieces = all(":scope > :not(.notes)", unit);
-      let last = pieces.at(-1);
-      if (last.matches("ul, ol") && last.children.length > 1) last = last.lastElementChild;
-      else if (pieces.length < 2) break;
-      let target = next.querySelector(":scope > .unit");
-      if (!target) {
-        target = unit.cloneNode();
-        target.append(...all(":scope > .notes", unit).map((node) => node.cloneNode(true)));
-        next.append(target);
-      }
-      if (last.tagName === "LI") {
-        if (target.firstElementChild?.tagName !== last.parentElement.tagName) target.prepend(last.parentElement.cloneNode());
-        target.firstElementChild.prepend(last);
-      } else target.prepend(last);
+      const pieces = all(":scope > :not(.notes)", unit), last = pieces.at(-1);
+      const rows = last.matches("ul, ol") ? last : last.querySelector("tbody");
+      if (rows?.children.length > 1) {
+        if (!target.matches(":has(li, tr)")) {
+          target.prepend(last.cloneNode(true));
+          (target.querySelector("ul, ol, tbody")).replaceChildren();
+        }
+        target.querySelector("ul, ol, tbody").prepend(rows.lastElementChild);
+      } else if (pieces.length > 1) target.prepend(last);
+      else break;
     }
-    if (next.querySelector(".unit")) shrink(next);
-    else next.remove();
+    if (!target.querySelector(":scope > :not(.notes)")) return next.remove();
+    shrink(next);
+    if (overflow(next) > 0) split(next);
+  };
+  const fits = (slide) => {
+    for (let size = LARGE; size >= SMALLER && overflow(slide) > 0; size--) slide.style.fontSize = `${size}px`;
+    if (overflow(slide) <= 0) return true;
+    slide.style.fontSize = "";
+    return false;
   };
   const divide = (source) => {
     let slide = null;
-    const slides = [];
+    const slides = [], begin = () => slides.push((slide = fresh(source, "before")));
     for (const unit of all(":scope > .unit", source)) {
-      const alone = unit.matches(".alone") || slide?.querySelector(".alone");
-      if (!slide || alone) slides.push((slide = fresh(source)));
+      const fills = unit.matches(".alone, .figure");
+      // A picture leaves room for a sentence or two that came before it.
+      const room = unit.querySelector(".picture") && slide && all(".unit", slide).length === 1
+        && all(".unit > :not(.notes)", slide).every((piece, i) => i === 0 && piece.tagName === "P" && piece.clientHeight < 120);
+      if (!slide || slide.querySelector(".alone, .figure") || (fills && !room)) begin();
       slide.append(unit);
-      narrow(slide);
-      if (slide.querySelectorAll(".unit").length > 1 && overflow(slide) > 0) {
-        slides.push((slide = fresh(source)));
+      narrow(unit);
+      if (!fills && all(".unit", slide).length > 1 && !fits(slide)) {
+        begin();
         slide.append(unit);
       }
     }

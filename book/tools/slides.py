@@ -25,7 +25,7 @@ END = re.compile(
     r"(?:(?<=[.?!\uf000-\uf8ff])|(?<=[.?!][)”]))(?<!e\.g\.)(?<!i\.e\.)(?<!al\.)(?<!cf\.)"
     r"\s+(?=[A-Z(“\ue000-\uf8ff])"
 )
-SHORT = 45  # characters: a shorter first sentence takes the second one with it
+LEAD, ALONE = 45, 100  # characters: shorter first sentences take the next one with them
 CODE, PRINTED = 15, 8  # the most lines shown of a definition, of a printed result
 SILENT = "div.solution, .tag_exercise, a.headerlink"
 STATEMENTS = {"theorem", "proposition", "definition", "lemma", "corollary"}
@@ -55,11 +55,11 @@ figure or a quiz the keys belong to it until <kbd>Esc</kbd>.</p>"""
 
 @dataclass
 class Unit:
-    """What stays together: HTML to show and to say; `alone` if it fills a slide."""
+    """What stays together: HTML to show and to say; `kind` names what fills a slide."""
 
     shown: list[str] = field(default_factory=list)
     said: list[str] = field(default_factory=list)
-    alone: bool = False
+    kind: str = ""
 
 
 def parse(text: str) -> BeautifulSoup:
@@ -84,12 +84,13 @@ def sentences(paragraph: Tag) -> list[str]:
 
 def brief(paragraph: Tag, announces: bool = True) -> str:
     """What is shown of a paragraph; `announces` if what comes next is shown too."""
-    said = sentences(paragraph)
-    if not announces and len(said) == 1 and said[0].endswith(":"):
-        return ""  # it speaks of a cell
-    first = parse(said[0]).get_text()
-    shown = said[: 2 if len(first) < SHORT and not first.endswith("?") else 1]
-    if announces and len(said) > len(shown) and said[-1].endswith((",", ":")):
+    said = [text for text in sentences(paragraph) if not re.search(r"\bcells?\b", text)]
+    if not said or (not announces and len(said) == 1 and said[0].endswith(":")):
+        return ""  # it speaks of code
+    shown = [said.pop(0)]
+    while said and len(parse(" ".join(shown)).get_text()) < (LEAD if announces else ALONE):
+        shown.append(said.pop(0))
+    if announces and said and said[-1].endswith((",", ":")):
         shown.append(said[-1])
     text = " ".join(shown)
     return f"<p>{text if announces else re.sub('[:,]$', '.', text)}</p>"
@@ -105,7 +106,7 @@ def cell(tag: Tag) -> list[tuple[str, str, str]]:
         found.append(("alone", f'<p class="picture">{image}</p>', f"<p>{image['alt']}</p>"))
     for figure in tag.select(".course-figure"):
         caption = json.loads(figure["data-spec"]).get("caption", "")
-        found.append(("alone", str(figure), f"<p>{html.escape(caption)}</p>"))
+        found.append(("figure", str(figure), f"<p>{html.escape(caption)}</p>"))
     for quiz in tag.select(".course-quiz"):
         for question in json.loads(quiz["data-spec"])["questions"]:
             quiz["data-spec"] = json.dumps({"questions": [question]})
@@ -120,7 +121,7 @@ def cell(tag: Tag) -> list[tuple[str, str, str]]:
 
 
 def blocks(section: Tag) -> list[tuple[str, Tag | str, str]]:
-    """The section's own content in order: kind, what is shown (a paragraph as it is), what is said."""
+    """The section's own content in order: kind, shown, said; of a paragraph all."""
     found = []
     for tag in section.find_all(recursive=False):
         kinds = set(tag.get("class", []))
@@ -148,18 +149,21 @@ def units(content: list[tuple[str, Tag | str, str]]) -> list[Unit]:
     kinds = ["start", *[kind for kind, *_ in content], "end"]
     for (kind, what, note), last, following in zip(content, kinds, kinds[2:], strict=False):
         leads, said = following in ("item", "alone"), [*said, note]
-        shown = brief(what, leads) if kind == "prose" else what
+        shown = what
+        if kind == "prose":
+            by_figure = following == "figure" or (last == "figure" and not leads)
+            shown = "" if by_figure else brief(what, leads)
         if not shown:
             continue
         if kind == "prose":
             joins = parse(shown).get_text()[0].islower() or (last == "alone" and not leads)
         else:
-            joins = last == "prose" and made and not made[-1].alone
+            joins = last == "prose" and kind != "figure" and made and not made[-1].kind
         if not (joins and made):
             made.append(Unit())
         made[-1].shown.append(shown)
         made[-1].said += said
-        made[-1].alone |= kind == "alone"
+        made[-1].kind = made[-1].kind or (kind if kind in ("alone", "figure") else "")
         said = []
     if made:
         made[-1].said += said
@@ -168,11 +172,11 @@ def units(content: list[tuple[str, Tag | str, str]]) -> list[Unit]:
 
 def source(heading: str, kicker: str, made: list[Unit]) -> str:
     """A section of the deck, which the browser divides into slides by measured height."""
-    body = ""
-    for unit in made:
-        notes = "".join(unit.said)
-        alone = " alone" if unit.alone else ""
-        body += f'<div class="unit{alone}">{"".join(unit.shown)}<aside class="notes">{notes}</aside></div>\n'
+    body = "".join(
+        f'<div class="unit {unit.kind}">{"".join(unit.shown)}'
+        f'<aside class="notes">{"".join(unit.said)}</aside></div>\n'
+        for unit in made
+    )
     return f'<section><p class="kicker">{kicker}</p><h2>{heading}</h2>\n{body}</section>\n'
 
 
@@ -236,15 +240,17 @@ def copy_assets() -> None:
     """Everything that the decks load, so that the folder can be moved as a whole."""
     found = find_spec("sphinx_revealjs")
     if found is None:
-        sys.exit(
-            "sphinx-revealjs must be installed; got none. Run make slides, or install requirements.txt."
-        )
+        sys.exit("sphinx-revealjs must be installed; got none. Install requirements.txt.")
     static = OUT / "_static"
     for name in REVEAL:
         copy(
             Path(found.origin).parent / "_static/revealjs" / name,
             static / "reveal" / Path(name).name,
         )
+    style = static / "reveal" / "reveal.css"  # figures have controls of their own
+    style.write_text(
+        style.read_text("utf8").replace(".reveal .controls", ".reveal>.controls"), "utf8"
+    )
     for name in MATHJAX:
         copy(HTML / "_static" / "mathjax" / name, static / "mathjax" / name)
     copy(HTML / "_static" / "pygments.css", static / "pygments.css")
