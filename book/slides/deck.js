@@ -26,6 +26,7 @@
   // An empty slide with the heading of `like`, before or after it.
   const fresh = (like, where) => {
     const slide = like.cloneNode();
+    slide.removeAttribute("style");
     slide.append(...all(":scope > :not(.unit)", like).map((node) => node.cloneNode(true)));
     like[where](slide);
     return slide;
@@ -55,6 +56,7 @@
   };
   // The last piece of a slide that is too long moves to the next one; of a list or a table, the last row.
   const split = (slide) => {
+    slide.removeAttribute("style");
     const next = fresh(slide, "after"), unit = slide.querySelector(".unit:last-child");
     const target = next.appendChild(unit.cloneNode());
     target.append(...all(":scope > .notes", unit).map((node) => node.cloneNode(true)));
@@ -87,7 +89,7 @@
       const fills = unit.matches(".alone, .figure");
       // A picture leaves room for a sentence or two that came before it.
       const room = unit.querySelector(".picture") && slide && all(".unit", slide).length === 1
-        && all(".unit > :not(.notes)", slide).every((piece, i) => i === 0 && piece.tagName === "P" && piece.clientHeight < 120);
+        && all(".unit > :not(.notes)", slide).every((piece, i) => i === 0 && piece.tagName === "P" && piece.clientHeight < 90);
       if (!slide || slide.querySelector(".alone, .figure") || (fills && !room)) begin();
       slide.append(unit);
       narrow(unit);

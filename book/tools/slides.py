@@ -25,7 +25,7 @@ END = re.compile(
     r"(?:(?<=[.?!\uf000-\uf8ff])|(?<=[.?!][)”]))(?<!e\.g\.)(?<!i\.e\.)(?<!al\.)(?<!cf\.)"
     r"\s+(?=[A-Z(“\ue000-\uf8ff])"
 )
-LEAD, ALONE = 45, 100  # characters: shorter first sentences take the next one with them
+LEAD, ALONE = 45, 100  # characters that are enough beside something else, and without
 CODE, PRINTED = 15, 8  # the most lines shown of a definition, of a printed result
 SILENT = "div.solution, .tag_exercise, a.headerlink"
 STATEMENTS = {"theorem", "proposition", "definition", "lemma", "corollary"}
@@ -82,13 +82,16 @@ def sentences(paragraph: Tag) -> list[str]:
     return ["".join(tags.get(sign, sign) for sign in part) for part in parts if part]
 
 
-def brief(paragraph: Tag, announces: bool = True) -> str:
-    """What is shown of a paragraph; `announces` if what comes next is shown too."""
+def brief(paragraph: Tag, announces: bool = True, enough: int = LEAD) -> str:
+    """What is shown of a paragraph; `announces` if what comes next is shown too.
+
+    Whole sentences from the first one on, until there are `enough` characters.
+    """
     said = [text for text in sentences(paragraph) if not re.search(r"\bcells?\b", text)]
     if not said or (not announces and len(said) == 1 and said[0].endswith(":")):
         return ""  # it speaks of code
     shown = [said.pop(0)]
-    while said and len(parse(" ".join(shown)).get_text()) < (LEAD if announces else ALONE):
+    while said and len(parse(" ".join(shown)).get_text()) < enough:
         shown.append(said.pop(0))
     if announces and said and said[-1].endswith((",", ":")):
         shown.append(said[-1])
@@ -100,7 +103,7 @@ def cell(tag: Tag) -> list[tuple[str, str, str]]:
     """What is shown and said of a code cell, each with its kind."""
     found, code = [], tag.select_one(".cell_input pre")
     source = code.get_text().strip() if code else ""
-    if source.startswith(("def ", "@")) and source.count("\n") < CODE:
+    if re.fullmatch(r"((def |@|[ )]).*\n|\n)+", f"{source}\n") and source.count("\n") < CODE:
         found.append(("item", str(code.parent), ""))
     for image in tag.select(".cell_output img"):
         found.append(("alone", f'<p class="picture">{image}</p>', f"<p>{image['alt']}</p>"))
@@ -152,7 +155,8 @@ def units(content: list[tuple[str, Tag | str, str]]) -> list[Unit]:
         shown = what
         if kind == "prose":
             by_figure = following == "figure" or (last == "figure" and not leads)
-            shown = "" if by_figure else brief(what, leads)
+            enough = LEAD if leads or last == "alone" else ALONE
+            shown = "" if by_figure else brief(what, leads, enough)
         if not shown:
             continue
         if kind == "prose":
@@ -201,12 +205,16 @@ def deck(chapter: Tag, names: set[str]) -> BeautifulSoup:
     shown, said = [str(chapter.p.extract())], []  # the aims; what to know before, and the time
     while (tag := chapter.find(recursive=False)).name in ("p", "ul"):
         (said if tag.name == "p" else shown).append(str(tag.extract()))
+    opening = blocks(chapter)
+    if {kind for kind, *_ in opening} <= {"prose", "code"}:  # the data, the keys of random numbers
+        said += [note for *_, note in opening]
+        opening = []
     text = (
         f'<section class="title"><h1>{title}</h1><div class="unit">{"".join(shown)}'
         f'<aside class="notes">{"".join(said)}</aside></div></section>\n'
     )
-    if opening := units(blocks(chapter)):
-        text += source("To begin with", title, opening)
+    if opening:
+        text += source("To begin with", title, units(opening))
     inner = chapter.find_all("section", recursive=False)
     inner.sort(key=lambda each: each.get("id") == "summary")
     text += "".join(sections(each, title) for each in inner)
