@@ -31,21 +31,7 @@ SILENT = "div.solution, .tag_exercise, a.headerlink"
 STATEMENTS = {"theorem", "proposition", "definition", "lemma", "corollary"}
 SHOWN = {"math", "pst-scrollable-table-container", *STATEMENTS}
 REVEAL = ("dist/reset.css", "dist/reveal.css", "dist/reveal.js", "plugin/notes/notes.js", "LICENSE")
-MATHJAX = ("tex-chtml.js", "input/tex/extensions", "output/chtml/fonts")
-PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-{head}
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+MATHJAX = ("mathjax/tex-chtml.js", "mathjax/input/tex/extensions", "mathjax/output/chtml/fonts")
 STYLES = ("reveal/reset.css", "reveal/reveal.css", "pygments.css", "figures.css", "slides.css")
 SCRIPTS = ("reveal/reveal.js", "reveal/notes.js", "deck.js", "mathjax/tex-chtml.js")
 KEYS = """<p>In a deck: arrows or space to move, <kbd>s</kbd> for the speaker's view with the notes,
@@ -195,26 +181,28 @@ def sections(section: Tag, kicker: str) -> str:
     return text + "".join(sections(each, heading) for each in inner)
 
 
-def deck(chapter: Tag, names: set[str]) -> BeautifulSoup:
-    """The slides of a chapter: what one will be able to do, its sections, at last the summary."""
-    for tag in chapter.select(SILENT):
-        tag.decompose()
-    for tag in chapter.select(".admonition section"):
-        tag.name = "div"  # a section is a slide
-    title = chapter.h1.extract().decode_contents()
-    shown, said = [str(chapter.p.extract())], []  # the aims; what to know before, and the time
+def title_slide(title: str, chapter: Tag) -> str:
+    """The chapter's aims; what to know before, the time and the preparations are said."""
+    shown, said = [str(chapter.p.extract())], []
     while (tag := chapter.find(recursive=False)).name in ("p", "ul"):
         (said if tag.name == "p" else shown).append(str(tag.extract()))
     opening = blocks(chapter)
     if {kind for kind, *_ in opening} <= {"prose", "code"}:  # the data, the keys of random numbers
         said += [note for *_, note in opening]
         opening = []
-    text = (
-        f'<section class="title"><h1>{title}</h1><div class="unit">{"".join(shown)}'
-        f'<aside class="notes">{"".join(said)}</aside></div></section>\n'
-    )
-    if opening:
-        text += source("To begin with", title, units(opening))
+    unit = f'<div class="unit">{"".join(shown)}<aside class="notes">{"".join(said)}</aside></div>'
+    text = f'<section class="title"><h1>{title}</h1>{unit}</section>\n'
+    return text + (source("To begin with", title, units(opening)) if opening else "")
+
+
+def deck(chapter: Tag, names: set[str]) -> BeautifulSoup:
+    """The slides of a chapter, the summary last; links lead to other decks or are none."""
+    for tag in chapter.select(SILENT):
+        tag.decompose()
+    for tag in chapter.select(".admonition section"):
+        tag.name = "div"  # a section is a slide
+    title = chapter.h1.extract().decode_contents()
+    text = title_slide(title, chapter)
     inner = chapter.find_all("section", recursive=False)
     inner.sort(key=lambda each: each.get("id") == "summary")
     text += "".join(sections(each, title) for each in inner)
@@ -231,11 +219,32 @@ def deck(chapter: Tag, names: set[str]) -> BeautifulSoup:
     return made
 
 
-def page(title: str, body: str, styles: Iterable[str] = (), scripts: Iterable[str] = ()) -> str:
-    """A page that loads its styles and scripts from _static, in this order."""
-    links = [f'<link rel="stylesheet" href="_static/{name}">' for name in styles]
-    links += [f'<script defer src="_static/{name}"></script>' for name in scripts]
-    return PAGE.format(title=html.escape(title), head="\n".join(links), body=body)
+def write(name: str, title: str, body: str, styles: Iterable[str], scripts: Iterable[str]) -> None:
+    """Write a page that loads its styles and scripts from _static, in this order."""
+    links = [f'<link rel="stylesheet" href="_static/{style}">' for style in styles]
+    links += [f'<script defer src="_static/{script}"></script>' for script in scripts]
+    page = (OWN / "page.html").read_text("utf8")
+    page = page.format(title=html.escape(title), head="\n".join(links), body=body)
+    (OUT / name).write_text(page, encoding="utf8")
+
+
+def write_deck(name: str, names: set[str]) -> str:
+    """Write the deck of a chapter with its figures' scripts and its pictures; return its title."""
+    chapter = parse((HTML / "lectures" / name).read_text("utf8")).select_one("article section")
+    files = {}
+    for output in chapter.select(".output.text_html:has(> [data-spec])"):
+        element = output.select_one("[data-spec]").name
+        files[f"{element}.js"] = output.script.extract().string
+        files["figures.css"] = output.style.extract().string
+    for file, text in files.items():
+        (OUT / "_static" / file).write_text(text, encoding="utf8")
+    title = chapter.h1.get_text().removesuffix("#")
+    made = deck(chapter, names)
+    for image in made.find_all("img"):
+        copy(HTML / image["src"], OUT / image["src"])
+    scripts = [*SCRIPTS, *(file for file in files if file.endswith(".js"))]
+    write(name, title, str(made), STYLES, scripts)
+    return title
 
 
 def copy(origin: Path, target: Path) -> None:
@@ -244,73 +253,38 @@ def copy(origin: Path, target: Path) -> None:
     (shutil.copytree if origin.is_dir() else shutil.copyfile)(origin, target)
 
 
-def copy_assets() -> None:
-    """Everything that the decks load, so that the folder can be moved as a whole."""
-    found = find_spec("sphinx_revealjs")
-    if found is None:
-        sys.exit("sphinx-revealjs must be installed; got none. Install requirements.txt.")
+def copy_static(reveal: Path) -> None:
+    """Copy all that the decks load, so that their folder can be moved as a whole."""
     static = OUT / "_static"
     for name in REVEAL:
-        copy(
-            Path(found.origin).parent / "_static/revealjs" / name,
-            static / "reveal" / Path(name).name,
-        )
-    style = static / "reveal" / "reveal.css"  # figures have controls of their own
-    style.write_text(
-        style.read_text("utf8").replace(".reveal .controls", ".reveal>.controls"), "utf8"
-    )
-    for name in MATHJAX:
-        copy(HTML / "_static" / "mathjax" / name, static / "mathjax" / name)
-    copy(HTML / "_static" / "pygments.css", static / "pygments.css")
-    for path in OWN.iterdir():
-        copy(path, static / path.name)
-
-
-def write_deck(name: str, names: set[str]) -> str:
-    """Write the deck of a chapter with its figures' scripts and its pictures; return its title."""
-    chapter = parse((HTML / "lectures" / name).read_text("utf8")).select_one("article section")
-    figures = {}
-    for output in chapter.select(".output.text_html:has(> [data-spec])"):
-        element = output.select_one("[data-spec]").name
-        figures[f"{element}.js"] = output.script.extract().string
-        figures["figures.css"] = output.style.extract().string
-    title = chapter.h1.get_text().removesuffix("#")
-    made = deck(chapter, names)
-    for file, text in figures.items():
-        (OUT / "_static" / file).write_text(text, encoding="utf8")
-    for image in made.find_all("img"):
-        copy(HTML / image["src"], OUT / image["src"])
-    scripts = [*SCRIPTS, *sorted(file for file in figures if file.endswith(".js"))]
-    text = page(title, str(made), STYLES, scripts)
-    (OUT / name).write_text(text, encoding="utf8")
-    return title
+        copy(reveal / name, static / "reveal" / Path(name).name)
+    style = static / "reveal" / "reveal.css"  # its controls are not those of a figure
+    text = style.read_text("utf8").replace(".reveal .controls", ".reveal>.controls")
+    style.write_text(text, encoding="utf8")
+    for name in (*MATHJAX, "pygments.css"):
+        copy(HTML / "_static" / name, static / name)
+    for name in ("deck.js", "slides.css"):
+        copy(OWN / name, static / name)
 
 
 def main() -> list[Path]:
     """Write the deck of every chapter, and a page that lists them."""
-    if OUT.exists():
-        shutil.rmtree(OUT)
-    copy_assets()
-    toc = yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf8"))
-    parts = {part["caption"]: [Path(c["file"]) for c in part["chapters"]] for part in toc["parts"]}
-    names = {
-        f"{file.stem}.html"
-        for files in parts.values()
-        for file in files
-        if file.parts[0] == "lectures"
-    }
-    body = ""
-    for caption, files in parts.items():
+    found = find_spec("sphinx_revealjs")
+    if found is None:
+        sys.exit("`sphinx_revealjs` must be installed; got none. Install requirements.txt.")
+    shutil.rmtree(OUT, ignore_errors=True)
+    copy_static(Path(found.origin).parent / "_static" / "revealjs")
+    files = {path.name for path in (HTML / "lectures").glob("*.html")}
+    body = f'<main class="list"><h1>Slides</h1>\n{KEYS}\n'
+    for part in yaml.safe_load((ROOT / "book" / "_toc.yml").read_text("utf8"))["parts"]:
+        names = [f"{Path(chapter['file']).stem}.html" for chapter in part["chapters"]]
+        titles = {name: write_deck(name, files) for name in names if name in files}
         items = [
-            f'<li><a href="{file.stem}.html">{write_deck(f"{file.stem}.html", names)}</a></li>'
-            for file in files
-            if file.parts[0] == "lectures"
+            f'<li><a href="{name}">{html.escape(title)}</a></li>' for name, title in titles.items()
         ]
-        body += f"<h2>{caption}</h2>\n<ul>\n{chr(10).join(items)}\n</ul>\n" if items else ""
-    text = page(
-        "Slides", f'<main class="list"><h1>Slides</h1>\n{KEYS}\n{body}</main>', ["slides.css"]
-    )
-    (OUT / "index.html").write_text(text, encoding="utf8")
+        if items:
+            body += f"<h2>{part['caption']}</h2>\n<ul>{''.join(items)}</ul>\n"
+    write("index.html", "Slides", f"{body}</main>", ["slides.css"], [])
     return [OUT / "index.html", *sorted(OUT.glob("[0-9]*.html"))]
 
 
