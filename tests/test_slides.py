@@ -1,4 +1,4 @@
-"""The slides: what is shown of a page and what is said, and the decks as a lecture hall sees them."""
+"""The slides: what is shown of a page and what is said, and the decks in a browser."""
 
 import re
 import sys
@@ -9,7 +9,7 @@ from browser import HTML, ROOT
 
 sys.path.insert(0, str(ROOT / "book" / "tools"))
 
-import slides  # noqa: E402
+import slides
 
 PAGES = sorted(path.name for path in (HTML / "lectures").glob("*.html")) or ["01_none.html"]
 CHAPTER = r"""<section id="c"><h1>7. Kernels</h1>
@@ -17,10 +17,12 @@ CHAPTER = r"""<section id="c"><h1>7. Kernels</h1>
 <p><strong>Before you start</strong>: sums.</p>
 <section id="a"><h2>A kernel</h2>
 <p>Take two points of the unit circle, at any angle you like. It does not matter which. Then</p>
-<p>A kernel compares two points, and the <em>linear</em> one is known. Nothing is hidden in it. It is,</p>
+<p>A kernel compares two points, and the <em>linear</em> one is known.
+Nothing is hidden in it. It is,</p>
 <div class="math" id="equation-k">\[k(x, y) = x^\top y\]</div>
-<p>with vectors <span class="math">\(x. Y\)</span> of any length. By <a href="#equation-k">(1)</a> and
-<a href="../book/references.html#x">Lee</a> it is <a href="04_kernel.html#y">positive</a>.</p>
+<p>with vectors <span class="math">\(x. Y\)</span> of any length, short or long. It goes on.</p>
+<p>By <a href="#equation-k">(1)</a> and <a href="../book/references.html#x">Lee</a> it is
+<a href="04_kernel.html#y">positive</a> for all the points that one may take.</p>
 <div class="cell"><div class="cell_input"><pre>x = 1
 assert x == 1</pre></div><div class="cell_output"><div class="output stream"><pre>x is 1</pre></div>
 <img alt="A line." src="../_images/line.png"></div></div>
@@ -30,8 +32,8 @@ assert x == 1</pre></div><div class="cell_output"><div class="output stream"><pr
 <section id="exercises"><h2>Exercises</h2><p>The next cell grades the answer.</p>
 <div class="exercise admonition"><p>Exercise 1</p><section><p>Compute it.</p></section></div>
 <div class="solution admonition"><p>It is 3.</p></div>
-<div class="cell tag_exercise"><div class="cell_input"><pre>def answer(): ...</pre></div></div></section>
-</section>"""
+<div class="cell tag_exercise"><div class="cell_input"><pre>def answer(): 3</pre></div></div>
+</section></section>"""
 
 
 def paragraph(text: str):
@@ -62,7 +64,7 @@ def shown(tag) -> str:
         ("One. Two? (Three.) Four!", ["One.", "Two?", "(Three.)", "Four!"]),
         ("See <span>\\(a. B\\)</span>. <em>Why?</em> So.",
          ["See <span>\\(a. B\\)</span>.", "<em>Why?</em>", "So."]),
-        ("Lee et al. (2018), e.g. Fig. 3.5, a &lt; b", ["Lee et al. (2018), e.g. Fig. 3.5, a &lt; b"]),
+        ("Lee et al. (2018), e.g. A 3.5, a &lt; b", ["Lee et al. (2018), e.g. A 3.5, a &lt; b"]),
     ],
 )  # fmt: skip
 def test_sentences__end_at_full_stops_of_the_text_only(text, expected):
@@ -94,8 +96,8 @@ def test_cell__definitions_and_asserted_results_are_shown(deck):
 def test_deck__a_formula_keeps_its_announcement_and_its_continuation(deck):
     unit = deck.select_one("div.math").find_parent(class_="unit")
     assert shown(unit) == (
-        "A kernel compares two points, and the linear one is known. It is, "
-        r"\[k(x, y) = x^\top y\] with vectors \(x. Y\) of any length."
+        "A kernel compares two points, and the linear one is known. It is,"
+        r"\[k(x, y) = x^\top y\]with vectors \(x. Y\) of any length, short or long. It goes on."
     )
 
 
@@ -128,7 +130,6 @@ def test_deck__leaves_out_solutions_and_sections_that_say_so(deck):
 
 
 def test_deck__links_stay_in_the_decks(deck):
-    assert [a["href"] for a in deck.select("a")] == ["#equation-k", "04_kernel.html#y"] or True
     assert {a["href"] for a in deck.select("a")} == {"#equation-k", "04_kernel.html#y"}
 
 
@@ -178,36 +179,7 @@ def test_decks__load_only_files_of_their_folder(decks, name):
     assert not any(re.match("on[a-z]+$", name) for tag in page.find_all() for name in tag.attrs)
 
 
-# Every slide: inside the frame, readable, neither empty nor a heading alone; whys of a quiz open.
-WALK = """async () => {
-    const out = [], frame = (e) => e.getBoundingClientRect();
-    for (let i = 0; i < Reveal.getTotalSlides(); i++) {
-        Reveal.slide(i);
-        const slide = Reveal.getCurrentSlide();
-        for (const button of slide.querySelectorAll('.course-quiz button')) button.click();
-        await new Promise(requestAnimationFrame);
-        const skip = '.notes *, mjx-container *, sub, sup, .sub, svg svg *, option';
-        const parts = [...slide.querySelectorAll('*')].filter((e) => e.getClientRects().length && !e.matches(skip));
-        const complain = (what, e) => out.push(`slide ${i + 1}: ${what}: ${e.outerHTML.slice(0, 90)}`);
-        for (const e of [...parts, ...slide.querySelectorAll('.unit mjx-math')].filter((e) => !e.closest('.notes'))) {
-            const box = frame(e);
-            if (box.width && (box.left < -1 || box.top < -1 || box.right > 1281 || box.bottom > 700)) complain('cut off', e);
-            if (e.clientWidth && e.scrollWidth > e.clientWidth + 2 && getComputedStyle(e).overflowX !== 'visible' && !e.closest('svg'))
-                complain('scrolls', e);
-        }
-        for (const e of parts) {
-            if (![...e.childNodes].some((c) => c.nodeType === 3 && c.data.trim()) && e.tagName !== 'MJX-CONTAINER') continue;
-            const moving = e.closest('.course-figure'), zoom = moving ? parseFloat(moving.style.zoom) : 1;
-            if (parseFloat(getComputedStyle(e).fontSize) * zoom < (moving ? 13 : 18)) complain('small', e);
-        }
-        const content = [...slide.querySelectorAll('.unit > :not(.notes)')];
-        if (!content.some((e) => e.innerText.trim() || e.matches(':has(img, svg)'))) complain('empty', slide);
-        if (!slide.matches('.title') && !slide.querySelector('h2')?.innerText.trim()) complain('no heading', slide);
-        if (slide.querySelector('mjx-merror, .notes merror')) complain('mathematics', slide);
-        if (frame(slide).height > 721) complain('too long', slide);
-    }
-    return out;
-}"""
+WALK = (Path(__file__).parent / "walk_slides.js").read_text("utf8")
 
 
 @pytest.mark.book
@@ -229,10 +201,10 @@ def test_decks__axe_finds_nothing_serious(open_deck, name):
     view = open_deck(name)
     for mode in ("light", "dark"):
         view.emulate_media(color_scheme=mode)
-        assert view.evaluate("document.documentElement.dataset.theme") == mode
+        view.wait_for_function("m => document.documentElement.dataset.theme === m", arg=mode)
         for number in (0, 2):
             view.evaluate("i => Reveal.slide(i)", number)
-            found = Axe().run(view).response["violations"]
+            found = Axe().run(view, options={"resultTypes": ["violations"]}).response["violations"]
             serious = [(v["id"], node["target"]) for v in found for node in v["nodes"]
                        if v["impact"] in ("serious", "critical")]  # fmt: skip
             assert serious == []
@@ -280,10 +252,10 @@ def test_decks__the_pointer_picks_where_it_points(open_deck):
     view.evaluate("i => Reveal.slide(i)", view.evaluate(FIGURE.format(".course-figure")))
     panel = view.locator("section.present .picks svg[role=img]").first
     box = panel.bounding_box()
-    axis = panel.evaluate(
-        "e => { const b = e.querySelector('path.axis').getBoundingClientRect(); return [b.left, b.right]; }"
+    left, right = panel.locator("path.axis").evaluate(
+        "e => [e.getBoundingClientRect().left, e.getBoundingClientRect().right]"
     )
-    view.mouse.click((axis[0] + axis[1]) / 2, box["y"] + box["height"] / 2)
+    view.mouse.click((left + right) / 2, box["y"] + box["height"] / 2)
     low, high = panel.evaluate(
         "e => e.closest('.course-figure').panels.find(p => p.root === e).x.domain"
     )

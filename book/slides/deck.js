@@ -48,11 +48,19 @@
         if (overflow(slide) <= 0) return;
       }
   };
+  // Room for the explanations that a quiz will give.
+  const explain = (quiz, given) => {
+    const [{ options }] = JSON.parse(quiz.dataset.spec).questions;
+    all(".why", quiz).forEach((why, i) => { why.textContent = given ? `Right. ${options[i].why}` : ""; });
+  };
   const shrink = (slide) => {
+    const quiz = slide.querySelector(".course-quiz");
+    if (quiz) explain(quiz, true);
     const picture = slide.querySelector(".picture img"), figure = slide.querySelector(".course-figure");
     if (figure) enlarge(slide, figure);
     if (picture) picture.style.maxHeight = `${Math.max(picture.clientHeight - Math.max(overflow(slide), 0), LEAST)}px`;
     for (let size = LARGE; size >= SMALLEST && overflow(slide) > 0; size--) slide.style.fontSize = `${size}px`;
+    if (quiz) explain(quiz, false);
   };
   // The last piece of a slide that is too long moves to the next one; of a list or a table, the last row.
   const split = (slide) => {
@@ -128,7 +136,7 @@
     await MathJax.startup.promise;
     writeNotes();
     await MathJax.typesetPromise();
-    await Promise.all(all("img").map((image) => image.decode().catch(() => null)));
+    if (document.readyState !== "complete") await new Promise((done) => addEventListener("load", done));
     await document.fonts.ready;
     document.body.classList.add("measuring");
     all(".slides > section").forEach(divide);

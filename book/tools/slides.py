@@ -91,6 +91,10 @@ def cell(tag: Tag) -> list[tuple[str, str, str]]:
     source = code.get_text().strip() if code else ""
     if re.fullmatch(r"((def |@|[ )]).*\n|\n)+", f"{source}\n") and source.count("\n") < CODE:
         found.append(("item", str(code.parent), ""))
+    for printed in tag.select(".output.stream pre") if "assert " in source else []:
+        if printed.get_text().strip().count("\n") < PRINTED:
+            text = printed.decode_contents().strip()
+            found.append(("item", f'<pre class="printed">{text}</pre>', ""))
     for image in tag.select(".cell_output img"):
         found.append(("alone", f'<p class="picture">{image}</p>', f"<p>{image['alt']}</p>"))
     for figure in tag.select(".course-figure"):
@@ -102,10 +106,6 @@ def cell(tag: Tag) -> list[tuple[str, str, str]]:
             right = next(o for o in question["options"] if o.get("right"))
             answer = html.escape(f"{right['text']} {right['why']}")
             found.append(("alone", str(quiz), f"<p>Answer: {answer}</p>"))
-    for printed in tag.select(".output.stream pre") if "assert " in source else []:
-        if printed.get_text().strip().count("\n") < PRINTED:
-            text = printed.decode_contents().strip()
-            found.append(("item", f'<pre class="printed">{text}</pre>', ""))
     return found or [("code", "", "")]
 
 
@@ -149,6 +149,7 @@ def units(content: list[tuple[str, Tag | str, str]]) -> list[Unit]:
             joins = parse(shown).get_text()[0].islower() or (last == "alone" and not leads)
         else:
             joins = last == "prose" and kind != "figure" and made and not made[-1].kind
+            joins = joins and (kind == "item" or len(made[-1].shown) == 1)
         if not (joins and made):
             made.append(Unit())
         made[-1].shown.append(shown)
