@@ -26,7 +26,7 @@ END = re.compile(
     r"\s+(?=[A-Z(“\ue000-\uf8ff])"
 )
 LEAD, ALONE = 45, 100  # characters that are enough beside something else, and without
-CODE, PRINTED = 15, 8  # the most lines shown of a definition, of a printed result
+CODE, PRINTED = 12, 8  # the most lines shown of a definition, of a printed result
 SILENT = "div.solution, .tag_exercise, a.headerlink"
 STATEMENTS = {"theorem", "proposition", "definition", "lemma", "corollary"}
 SHOWN = {"math", "pst-scrollable-table-container", *STATEMENTS}
@@ -89,12 +89,14 @@ def cell(tag: Tag) -> list[tuple[str, str, str]]:
     """What is shown and said of a code cell, each with its kind."""
     found, code = [], tag.select_one(".cell_input pre")
     source = code.get_text().strip() if code else ""
-    if re.fullmatch(r"((def |@|[ )]).*\n|\n)+", f"{source}\n") and source.count("\n") < CODE:
-        found.append(("item", str(code.parent), ""))
+    lines = re.match(r"((def |@|[ )]).*\n|\n)*", f"{source}\n")[0].rstrip().count("\n") + 1
+    if source.startswith(("def ", "@")) and lines <= CODE:
+        text = "\n".join(code.decode_contents().strip("\n").split("\n")[:lines]).rstrip()
+        found.append(("item", f'<div class="highlight"><pre>{text}</pre></div>', ""))
     for printed in tag.select(".output.stream pre") if "assert " in source else []:
         if printed.get_text().strip().count("\n") < PRINTED:
             text = printed.decode_contents().strip()
-            found.append(("item", f'<pre class="printed">{text}</pre>', ""))
+            found.append(("result", f'<pre class="printed">{text}</pre>', ""))
     for image in tag.select(".cell_output img"):
         found.append(("alone", f'<p class="picture">{image}</p>', f"<p>{image['alt']}</p>"))
     for figure in tag.select(".course-figure"):
@@ -137,7 +139,7 @@ def units(content: list[tuple[str, Tag | str, str]]) -> list[Unit]:
     made, said = [], []
     kinds = ["start", *[kind for kind, *_ in content], "end"]
     for (kind, what, note), last, following in zip(content, kinds, kinds[2:], strict=False):
-        leads, said = following in ("item", "alone"), [*said, note]
+        leads, said = following in ("item", "result", "alone"), [*said, note]
         shown = what
         if kind == "prose":
             by_figure = following == "figure" or (last == "figure" and not leads)
@@ -148,8 +150,8 @@ def units(content: list[tuple[str, Tag | str, str]]) -> list[Unit]:
         if kind == "prose":
             joins = parse(shown).get_text()[0].islower() or (last == "alone" and not leads)
         else:
-            joins = last == "prose" and kind != "figure" and made and not made[-1].kind
-            joins = joins and (kind == "item" or len(made[-1].shown) == 1)
+            joins = (last == "prose" or kind == "result") and made and not made[-1].kind
+            joins = joins and kind != "figure" and (kind != "alone" or len(made[-1].shown) == 1)
         if not (joins and made):
             made.append(Unit())
         made[-1].shown.append(shown)
