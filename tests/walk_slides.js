@@ -17,7 +17,7 @@ async () => {
       if (scrolls && e.scrollWidth > e.clientWidth + 2) complain("scrolls", e);
       const text = [...e.childNodes].some((c) => c.nodeType === Node.TEXT_NODE && c.data.trim());
       const figure = e.closest(".course-figure");
-      const size = parseFloat(style.fontSize) * (figure ? parseFloat(figure.style.zoom) : 1);
+      const size = parseFloat(style.fontSize) * (figure ? parseFloat(figure.style.zoom) || 1 : 1);
       if ((text || e.matches("mjx-container")) && size < (figure ? 13 : 18)) complain(`small (${size})`, e);
     }
     const content = [...slide.querySelectorAll(".unit > :not(.notes)")];

@@ -150,6 +150,6 @@
   };
   window.MathJax = {
     startup: { typeset: false, ready: start },
-    options: { enableMenu: false, ignoreHtmlClass: "notes", processHtmlClass: "math" },
+    options: { enableMenu: false },
   };
 })();
