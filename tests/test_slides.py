@@ -278,3 +278,14 @@ def test_decks__the_speaker_sees_notes_with_mathematics(open_deck):
     assert speaker.locator(".speaker-controls-notes math").first.is_visible()
     assert speaker.locator(".speaker-controls-notes mjx-container").count() == 0
     assert view.problems == []
+
+
+@pytest.mark.book
+@pytest.mark.browser
+def test_decks__print_a_page_a_slide_with_margins(decks, open_page):
+    view = open_page(f"{(decks / '04_neural_tangent_kernel.html').as_uri()}?print-pdf")
+    view.wait_for_selector("html[data-ready].reveal-print")
+    view.wait_for_selector(".pdf-page section")
+    printed = view.locator(".pdf-page section")
+    assert printed.count() == view.evaluate("Reveal.getTotalSlides()")
+    assert printed.first.evaluate("e => getComputedStyle(e).paddingLeft") == "64px"
