@@ -78,6 +78,9 @@ def test_brief__is_the_first_sentence_and_what_announces():
     assert slides.brief(paragraph(text), announces=False) == f"<p>{first}</p>"
     assert slides.brief(paragraph(f"Short. {first}")) == f"<p>Short. {first}</p>"
     assert slides.brief(paragraph("The next cell draws it.")) == ""
+    assert (
+        slides.brief(paragraph("Why? The next cell draws it. It has two colours.")) == "<p>Why?</p>"
+    )
 
 
 def test_cell__definitions_and_asserted_results_are_shown(deck):

@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib.util import find_spec
+from itertools import takewhile
 from pathlib import Path
 
 import yaml
@@ -25,6 +26,7 @@ END = re.compile(
     r"(?:(?<=[.?!\uf000-\uf8ff])|(?<=[.?!][)”]))(?<!e\.g\.)(?<!i\.e\.)(?<!al\.)(?<!cf\.)"
     r"\s+(?=[A-Z(“\ue000-\uf8ff])"
 )
+CELL = re.compile(r"\bcells?\b")
 LEAD, ALONE = 45, 100  # characters that are enough beside something else, and without
 CODE, PRINTED = 12, 8  # the most lines shown of a definition, of a printed result
 SILENT = "div.solution, .tag_exercise, a.headerlink"
@@ -73,14 +75,16 @@ def brief(paragraph: Tag, announces: bool = True, enough: int = LEAD) -> str:
 
     Whole sentences from the first one on, until there are `enough` characters.
     """
-    said = [text for text in sentences(paragraph) if not re.search(r"\bcells?\b", text)]
+    whole = sentences(paragraph)
+    said = list(takewhile(lambda text: not CELL.search(text), whole))  # the rest speaks of code
     if not said or (not announces and len(said) == 1 and said[0].endswith(":")):
-        return ""  # it speaks of code
+        return ""
     shown = [said.pop(0)]
     while said and len(parse(" ".join(shown)).get_text()) < enough:
         shown.append(said.pop(0))
-    if announces and said and said[-1].endswith((",", ":")):
-        shown.append(said[-1])
+    last = whole[-1]
+    if announces and last not in shown and last.endswith((",", ":")) and not CELL.search(last):
+        shown.append(last)
     text = " ".join(shown)
     return f"<p>{text if announces else re.sub('[:,]$', '.', text)}</p>"
 
