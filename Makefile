@@ -15,7 +15,7 @@ BUILT := _build/built
 CODE := ntk_course tests benchmarks book
 
 .DEFAULT_GOAL := help
-.PHONY: help book test notebooks solutions serve lint bench colab-test configure new-chapter counts pdf clean
+.PHONY: help book test notebooks solutions serve lint bench colab-test configure new-chapter counts pdf slides clean
 
 help:  ## list these targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -86,6 +86,9 @@ counts: $(STAMP)  ## count chapters, exercises, equations, references, figures t
 
 pdf: book  ## print every page as a PDF (needs Chromium)
 	$(BIN)/python book/tools/pdf.py
+
+slides: book  ## write a deck of slides of each chapter into _build/slides
+	$(BIN)/python book/tools/slides.py
 
 clean:  ## remove the built book, its cache and the environments
 	rm -rf _build $(VENV) $(PEERS) .venv-colab build *.egg-info .pytest_cache .ruff_cache .hypothesis
