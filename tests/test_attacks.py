@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntk_course import _devices, attacks, kernels, networks, regression
+from ntk_course import _devices, _geometry, attacks, kernels, networks, regression
 
 NORMS = {
     "linf": lambda v: np.abs(v.reshape(len(v), -1)).max(1),
@@ -248,7 +248,7 @@ def test_pgd__zero_gradients_and_zero_epsilon_are_harmless(rng):
 
 def test_draw_l2__is_uniform_in_the_ball(key):
     x = jnp.zeros((20_000, 3))
-    radius = NORMS["l2"](np.asarray(attacks.GEOMETRIES["l2"].draw(key, x, 2.0)))
+    radius = NORMS["l2"](np.asarray(_geometry.GEOMETRIES["l2"].draw(key, x, 2.0)))
     assert radius.max() <= 2.0
     # P(r < 1) = (1/2)^3, within 4 standard errors
     assert abs((radius < 1).mean() - 1 / 8) < 4 * np.sqrt(7 / 64 / 20_000)

@@ -84,7 +84,7 @@ def lines_of_code(path):
 def test_package__size_of_the_house():
     lines = {path: lines_of_code(path) for path in FILES}
     shown = sum(n for path, n in lines.items() if path.parent.name == "interactive")
-    assert sum(lines.values()) - shown <= 2500
+    assert sum(lines.values()) - shown <= 2600
     assert shown <= 1300
     longest = max(FILES, key=lambda p: len(p.read_text().splitlines()))
     assert len(longest.read_text().splitlines()) <= 400, longest
