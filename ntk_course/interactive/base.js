@@ -138,7 +138,7 @@
       this.play = () => {
         this.pause();
         this.playing = true;
-        if (!touched || position >= hi - step) position = lo;
+        if (!touched || position >= hi - step / 2) position = lo;
         touched = true;
         last = performance.now();
         if (matchMedia("(prefers-reduced-motion: reduce)").matches)
