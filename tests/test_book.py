@@ -1,6 +1,8 @@
 """The built book, as a reader's browser shows it. `make book` comes first."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 from urllib.parse import unquote, urldefrag, urljoin
 
@@ -98,6 +100,21 @@ def test_pages__forbid_what_is_not_theirs(built_book, page):
     for tag in html.find_all(["script", "img", "link", "iframe", "source", "video", "audio"]):
         address = tag.get("src") or (tag.get("href") if tag.get("rel") != ["canonical"] else "")
         assert not re.match(r"(https?:)?//", address or ""), address
+
+
+def test_site__is_the_same_to_the_byte_when_it_is_built_again(built_book, tmp_path):
+    command = [sys.executable, "-m", "jupyter_book", "build", ".", "--config", "_config.yml",
+               "--toc", "book/_toc.yml", "--path-output", str(tmp_path), "-q"]  # fmt: skip
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    again = tmp_path / "_build" / "html"
+    files = {p.relative_to(again) for p in again.rglob("*") if p.is_file()}
+    here = {p.relative_to(built_book) for p in built_book.rglob("*") if p.is_file()}
+    assert files == here
+    stamped = {Path(".buildinfo"), Path("objects.inv")}
+    differ = [
+        f for f in files - stamped if (again / f).read_bytes() != (built_book / f).read_bytes()
+    ]
+    assert differ == []
 
 
 # ------------------------------------------------------------------ in the browser
