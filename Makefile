@@ -55,7 +55,7 @@ test: lint  ## everything: lint, unit tests, every notebook, the built book in a
 	$(BIN)/python -m pytest tests -n 2 -m "not browser and not book"
 	$(MAKE) book
 	$(BIN)/python book/tools/lectures.py again
-	$(BIN)/python -m pytest -c book/tools/nbval.ini --nbval _build/notebooks -n 2 --dist loadscope
+	NTK_COURSE_STATIC=1 $(BIN)/python -m pytest -c book/tools/nbval.ini --nbval _build/notebooks -n 2 --dist loadscope
 	$(BIN)/python -m pytest tests -n 2 --dist loadgroup -m "browser or book"
 
 serve: book  ## build the book and serve it on localhost, PORT=8000
