@@ -129,3 +129,12 @@ def state(page, index=0):
 
 def set_time(page, t):
     page.evaluate("t => document.querySelector('.course-figure').time.set(t)", float(t))
+
+
+def wait_until(page, expression, seconds=15):
+    """Wait for an expression to be true; the pages' policy forbids Playwright's own way, `eval`."""
+    for _ in range(seconds * 20):
+        if page.evaluate(expression):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"not true after {seconds} s: {expression}")

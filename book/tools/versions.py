@@ -113,7 +113,7 @@ def page(first: dict, second: dict) -> str:
         if not gap <= TOLERANCE:
             raise ValueError(f"{name} must agree to {TOLERANCE:g}; got a difference of {gap:.1e}")
         a, b = first["numbers"][name], second["numbers"][name]
-        text += f"| {name} | {a:.7g} | {b:.7g} | {gap:.0e} |\n"
+        text += f"| {name} | {a:.7g} | {b:.7g} | {gap:.0e} |\n".replace("0e+00", "0")
     return text
 
 
