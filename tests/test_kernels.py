@@ -103,7 +103,7 @@ def test_fully_connected__float32_near_equal_rows(stax, rng, depth, distance):
         return np.abs(k / exact - 1).max()
 
     assert worst(precise) <= 1e-5
-    assert worst(default) <= 1.05 * worst(theirs) + 1e-6
+    assert worst(default) <= 1.5 * worst(theirs) + 1e-6
 
 
 def test_fully_connected__float32_precise_on_parallel_rows(rng):
