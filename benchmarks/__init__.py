@@ -1,5 +1,6 @@
 """Ours beside the peers: what the rows have in common."""
 
+import gc
 import statistics
 import time
 from pathlib import Path
@@ -33,7 +34,8 @@ def seconds_of(function, repeats=1):
     """Median seconds of a function of no arguments, each time from a machine at rest."""
     seconds = []
     for _ in range(repeats):
-        time.sleep(0.2)  # threads of the one before may still be spinning
+        gc.collect()
+        time.sleep(0.3)  # threads of the one before may still be spinning
         start = time.perf_counter()
         jax.block_until_ready(function())
         seconds.append(time.perf_counter() - start)

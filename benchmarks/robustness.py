@@ -144,7 +144,7 @@ def peers(model, x, y, epsilon):
     }
 
 
-def measure(name, repeats=7):
+def measure(name, repeats=11):
     """A row: seconds of ours and of torchattacks, and the robust accuracy of everybody."""
     x_train, y_train, x, y = mnist()
     apply_fn, shapes = NETWORKS[name]
@@ -174,10 +174,12 @@ def measure(name, repeats=7):
         found |= {w: robust(np.moveaxis(run(), 1, 3), epsilon) for w, run in rivals.items()}
         accuracy[f"epsilon {epsilon}"] = found
     behind = max(v["ours"] - min(v[who] for who in rivals) for v in list(accuracy.values())[1:])
-    seconds = {"ours": [], **{who: [] for who in rivals}}
-    for _ in range(repeats):
-        for who, run in {"ours": partial(ours, EPSILONS[-1], best=False), **rivals}.items():
-            seconds[who].append(seconds_of(run))
+    runs = {"ours": partial(ours, EPSILONS[-1], best=False), **rivals}
+    seconds = {who: [] for who in runs}
+    for pair in (("ours", "torchattacks"), ("foolbox", "ART")):  # each pair in turns
+        for _ in range(repeats):
+            for who in pair:
+                seconds[who].append(seconds_of(runs[who]))
     medians = {who: statistics.median(values) for who, values in seconds.items()}
     mine, other = medians["ours"], medians["torchattacks"]
     return {

@@ -29,7 +29,7 @@ class Net(torch.nn.Module):
 
     def forward(self, x):
         for i, (w, scale) in enumerate(zip(self.weights, self.scales, strict=True)):
-            x = scale * (x @ w)
+            x = scale * (x @ w.T)
             if i < len(self.scales) - 1:
                 x = torch.relu(x)
         return x
@@ -41,11 +41,11 @@ def setup(n):
     network = networks.fully_connected(784, (WIDTH, WIDTH))
     params = network.init_fn(jax.random.key(0))
     weights = [np.asarray(leaf) for leaf in jax.tree.leaves(params) if np.ndim(leaf) == 2]
-    scales = [(1 if i == 0 else 2**0.5) / len(w) ** 0.5 for i, w in enumerate(weights)]
+    scales = [(1 if i == 0 else 2**0.5) / w.shape[1] ** 0.5 for i, w in enumerate(weights)]
     net = Net([torch.tensor(w) for w in weights], scales)
     points, parameters = torch.tensor(x), dict(net.named_parameters())
     fx = np.asarray(network.apply_fn(params, jnp.asarray(x)))
-    gap = np.abs(net(points).detach().numpy() - fx).max()
+    gap = np.abs(net(points)[:, 0].detach().numpy() - fx).max()
     assert gap < 1e-4 * np.abs(fx).max(), f"the two networks differ by {gap}"
 
     def output(parameters, point):
