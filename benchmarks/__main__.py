@@ -203,6 +203,11 @@ def versions(python):
     return json.loads(subprocess.check_output([python, "-c", code], text=True))
 
 
+def _short(number):
+    """Two digits, and no exponent."""
+    return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
+
+
 def table(record):
     """The README's table of a record."""
     head = "| ours beside | what | ratio | wanted | difference | memory, MB | growth |"
@@ -212,7 +217,7 @@ def table(record):
         powers = " / ".join(f"{p:.1f}" for p in row["growth"] or [])
         loses = "" if row["ratio"] >= row["wanted"] else ", **loses**"
         lines.append(
-            f"| {row['peer']} | {row['name']} | {row['ratio']:.2g}x{loses} | {row['wanted']:g}x | "
+            f"| {row['peer']} | {row['name']} | {_short(row['ratio'])}x{loses} | {row['wanted']:g}x | "
             f"{row['relative_difference']:.0e} | {memory} | {powers} |"
         )
     return "\n".join(lines)
