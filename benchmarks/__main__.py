@@ -217,8 +217,8 @@ def table(record):
         powers = " / ".join(f"{p:.1f}" for p in row["growth"] or [])
         loses = "" if row["ratio"] >= row["wanted"] else ", **loses**"
         lines.append(
-            f"| {row['peer']} | {row['name']} | {_short(row['ratio'])}x{loses} | {row['wanted']:g}x | "
-            f"{row['relative_difference']:.0e} | {memory} | {powers} |"
+            f"| {row['peer']} | {row['name']} | {_short(row['ratio'])}x{loses} | "
+            f"{row['wanted']:g}x | {row['relative_difference']:.0e} | {memory} | {powers} |"
         )
     return "\n".join(lines)
 

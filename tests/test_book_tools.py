@@ -139,3 +139,18 @@ def test_versions__refuses_numbers_that_differ():
         versions.page(first, first | {"numbers": {"a": 1.001}})
     with pytest.raises(ValueError, match="a must agree"):
         versions.page(first, first | {"numbers": {"a": float("nan")}})
+
+
+def test_readme__shows_the_table_of_the_bench_that_is_kept(monkeypatch, tmp_path):
+    from benchmarks import __main__ as bench
+
+    record = json.loads((bench.RESULTS / "kernels-cpu.json").read_text("utf8"))
+    text = (ROOT / "README.md").read_text("utf8")
+    assert bench.table(record) in text
+    assert f"From `make bench` on {record['date']}" in text
+    (tmp_path / "README.md").write_text(text.replace(record["date"], "long ago"), "utf8")
+    monkeypatch.setattr(bench, "ROOT", tmp_path)
+    bench.write_readme(record)
+    assert (tmp_path / "README.md").read_text("utf8") == text
+    losing = [row for row in record["rows"] if row["ratio"] < row["wanted"]]
+    assert text.count("**loses**") == len(losing)
