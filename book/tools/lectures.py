@@ -187,9 +187,9 @@ def write_solutions(numbers: list[str]) -> int:
     return 0
 
 
-def write_notebooks(numbers: list[str], folder: Path = LECTURES) -> int:
+def write_notebooks(numbers: list[str], folder: Path | None = None) -> int:
     """Write the notebooks `*.ipynb`, and remove those whose lecture is gone."""
-    cache = get_cache(str(CACHE))
+    cache, folder = get_cache(str(CACHE)), folder or LECTURES
     notebooks = export(sources(), BIBLIOGRAPHY, chosen(numbers))
     for path, notebook in notebooks.items():
         write(path, notebook, cache, folder / f"{path.stem}.ipynb")
