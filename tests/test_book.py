@@ -1,5 +1,6 @@
 """The built book, as a reader's browser shows it. `make book` comes first."""
 
+import functools
 import re
 import subprocess
 import sys
@@ -32,6 +33,12 @@ def soup(page: str) -> BeautifulSoup:
     return BeautifulSoup((HTML / page).read_text("utf8"), "html.parser")
 
 
+@functools.cache
+def anchors(path: Path) -> set[str]:
+    """The names that links into a built page may use."""
+    return {tag["id"] for tag in BeautifulSoup(path.read_text("utf8"), "html.parser")(id=True)}
+
+
 # ------------------------------------------------------------------ without a browser
 
 
@@ -44,7 +51,6 @@ def test_pages__all_of_the_toc_are_built(built_book):
 
 @pytest.mark.parametrize("page", PAGES)
 def test_pages__internal_links_and_images_exist(built_book, page):
-    ids = {}
     for tag in soup(page).find_all(["a", "img", "link", "script"]):
         address = tag.get("href") or tag.get("src") or ""
         if re.match(r"(https?:|mailto:|data:|javascript:|//)", address) or address in ("", "#"):
@@ -53,9 +59,7 @@ def test_pages__internal_links_and_images_exist(built_book, page):
         target = built_book / unquote(path).split("?")[0].lstrip("/")
         assert target.is_file(), f"{page} points to {address}, which does not exist"
         if fragment and target.suffix == ".html":
-            ids.setdefault(target, {t["id"] for t in BeautifulSoup(
-                target.read_text("utf8"), "html.parser").find_all(id=True)})  # fmt: skip
-            assert unquote(fragment) in ids[target], f"{page}: no anchor {address}"
+            assert unquote(fragment) in anchors(target), f"{page}: no anchor {address}"
 
 
 @pytest.mark.parametrize("page", PAGES)

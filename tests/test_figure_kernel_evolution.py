@@ -75,10 +75,13 @@ def test_kernel_evolution__plays_and_obeys_the_keyboard(show, figure):
     assert "adversarial: velocity" in spoken
     page.locator('[data-role="play"]').focus()
     page.keyboard.press("Enter")
-    # From the last but one of four states it plays again from the start: three steps in 9 s.
-    moved = "() => document.querySelector('.course-figure').state.epoch > 0"
-    page.wait_for_function("() => document.querySelector('.course-figure').state.epoch === 0")
-    page.wait_for_function(moved, timeout=9000)
+    # From the last but one of four states it plays on to the last, and then from the start.
+    epoch = "document.querySelector('.course-figure').state.epoch"
+    page.wait_for_function(f"{epoch} === 20", timeout=9000)
+    page.get_by_role("button", name="Play").wait_for(timeout=9000)
+    page.keyboard.press("Enter")
+    page.wait_for_function(f"{epoch} === 0", timeout=9000)
+    page.wait_for_function(f"{epoch} > 0", timeout=9000)
     page.keyboard.press("Space")
     assert 0 < state(page)["epoch"] < 20
 
