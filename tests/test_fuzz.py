@@ -43,7 +43,7 @@ MODULES = (
     applications, attacks, checking, data, distillation, dynamics, empirical, evolution, features,
     kernels, networks, regression, runtime, tasks, training,
 )  # fmt: skip
-EACH = 40  # cases for each function
+EACH = 28  # cases for each function
 
 # --- One good call of everything
 
