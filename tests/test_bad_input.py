@@ -1,10 +1,9 @@
 """Every public function answers bad input with: `name` must <rule>; got name=<value>. <Fix>."""
 
-import inspect
-
 import jax
 import jax.numpy as jnp
 import numpy as np
+import public
 import pytest
 
 from ntk_course import (
@@ -460,6 +459,8 @@ CASES = {
         (lambda: checking.questions("00"), "`chapter` must be one of"),
     ],
     "checking.check": [(lambda: checking.check("nothing", 1), "`name` must be one of")],
+    "checking.questions": [(lambda: checking.questions("99"), "`chapter` must be one of '01'")],
+    "checking.exercises": [],  # takes no argument
     "applications.condition_number": [
         (lambda: applications.condition_number(-EYE), "`k` must be positive definite"),
         (lambda: applications.condition_number(EYE.at[0, 1].set(1)), "`k` must be symmetric"),
@@ -556,23 +557,6 @@ CASES = {
     "runtime.progress": [],
     "networks.dense": [],
 }
-MODULES = (
-    applications,
-    attacks,
-    checking,
-    data,
-    distillation,
-    dynamics,
-    empirical,
-    features,
-    evolution,
-    kernels,
-    networks,
-    regression,
-    runtime,
-    tasks,
-    training,
-)
 
 
 @pytest.mark.parametrize(("call", "message"), [c for cases in CASES.values() for c in cases])
@@ -583,12 +567,4 @@ def test_bad_input__says_what_why_and_what_to_do(call, message):
 
 
 def test_bad_input__every_public_function_has_a_case():
-    public = {
-        f"{module.__name__.split('.')[-1]}.{name}"
-        for module in MODULES
-        for name, function in vars(module).items()
-        if inspect.isfunction(function)
-        and not name.startswith("_")
-        and function.__module__ == module.__name__
-    }
-    assert public == set(CASES)
+    assert set(public.functions()) == set(CASES)

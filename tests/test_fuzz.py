@@ -6,7 +6,6 @@ in the house's form. `EXPECTED` lists, with its reason, where a change that is u
 an answer.
 """
 
-import inspect
 import re
 import warnings
 from datetime import timedelta
@@ -16,33 +15,22 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import public
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from ntk_course import (
-    applications,
-    attacks,
-    checking,
     data,
-    distillation,
     dynamics,
     empirical,
-    evolution,
     features,
     kernels,
     networks,
-    regression,
-    runtime,
-    tasks,
     training,
 )
 
 pytestmark = pytest.mark.usefixtures("untyped")
-MODULES = (
-    applications, attacks, checking, data, distillation, dynamics, empirical, evolution, features,
-    kernels, networks, regression, runtime, tasks, training,
-)  # fmt: skip
 EACH = 28  # cases for each function
 
 # --- One good call of everything
@@ -287,20 +275,7 @@ UNCHECKED = {
 }
 
 
-def public():
-    """Name -> function, for all that the modules define."""
-    return {
-        f"{module.__name__.split('.')[-1]}.{name}": function
-        for module in MODULES
-        for name, function in vars(module).items()
-        if callable(function)
-        and not inspect.isclass(function)
-        and not name.startswith("_")
-        and getattr(function, "__module__", "") == module.__name__
-    }
-
-
-PUBLIC = public()
+PUBLIC = public.functions()
 CALLS = {n: row if isinstance(row, tuple) else (PUBLIC[n], row) for n, row in GOOD.items()}
 
 
