@@ -1,6 +1,8 @@
 """Rows of a batch laid over a mesh of devices or processes, or over the cores of a CPU."""
 
 import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
@@ -36,11 +38,36 @@ def sharding(mesh: Mesh, axis: int | None = None) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*names))
 
 
+def on_cpu(x: Array) -> bool:
+    """Whether an array lies in the memory that NumPy reads."""
+    return all(device.platform == "cpu" for device in x.devices())
+
+
 def num_parts(x: Array) -> int:
     """Equal parts of a batch to work on at once: on CPUs one small batch leaves cores idle."""
-    on_cpu = all(device.platform == "cpu" for device in x.devices())
-    most = min(os.cpu_count() or 1, len(x) // 64) if on_cpu else 1
+    most = min(os.cpu_count() or 1, len(x) // 64) if on_cpu(x) else 1
     return next((k for k in range(most, 1, -1) if len(x) % k == 0), 1)
+
+
+def at_once(work: Callable, parts: list) -> list:
+    """The results of all parts: the first is worked on here, each other in a thread of its own."""
+    with ThreadPoolExecutor(max(1, len(parts) - 1)) as pool:
+        others = [pool.submit(work, part) for part in parts[1:]]
+        return [work(parts[0]), *(other.result() for other in others)]
+
+
+def loops_well(x: Array, jaxpr) -> bool:
+    """Whether a loop of XLA's own is the fast one: on CPUs, where nothing is convolved."""
+    return on_cpu(x) and not _convolves(jaxpr)
+
+
+def _convolves(jaxpr) -> bool:
+    names = [eqn.primitive.name for eqn in jaxpr.eqns]
+    params = [eqn.params for eqn in jaxpr.eqns]
+    inner = jax.tree.leaves(params, is_leaf=lambda value: hasattr(value, "eqns"))
+    return "conv_general_dilated" in names or any(
+        _convolves(value) for value in inner if hasattr(value, "eqns")
+    )
 
 
 def compiled(step: partial, *arguments) -> partial:

@@ -1,7 +1,6 @@
 """Adversarial attacks inside an l_inf or l2 ball, and the worst of several: FGSM, PGD, evaluate."""
 
 from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import jax
@@ -187,60 +186,63 @@ def pgd(
     _checks.one_of("loss", loss, tuple(LOSSES))
     step_size = _checks.scalar("step_size", step_size)
     steps, runs = _checks.integer("num_steps", num_steps), _checks.integer("restarts", restarts)
-    out = _checks.returned("predict_fn", predict_fn, x).shape
-    if not isinstance(predict_fn, jax.tree_util.Partial):
-        predict_fn = jax.tree_util.Partial(predict_fn)
-    traced = jax.make_jaxpr(predict_fn)(x)
-    _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
     starts = [x] * runs
     if x_start is not None:
         x_start = _checks.floats("x_start", x_start, ndim=x.ndim)
         _checks.shape("x_start", x_start, x.shape, "Give one point for each input.")
         starts = [x_start.astype(x.dtype)] * runs
-    elif random_start:
-        starts = [_draw(norm, k, x, epsilon) for k in jax.random.split(_checks.key(key), runs)]
+    elif random_start:  # drawn while Python goes on
+        starts = _draw(norm, runs, _checks.key(key), x, epsilon)
+    out = _checks.returned("predict_fn", predict_fn, x).shape
+    _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
+    if not isinstance(predict_fn, jax.tree_util.Partial):
+        predict_fn = jax.tree_util.Partial(predict_fn)
+    traced = jax.make_jaxpr(predict_fn)(x)
     values = (predict_fn, traced.consts, x, y, starts, epsilon, step_size, jnp.zeros(()))
     inside = any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(values))
     size = len(x) if inside else len(x) // _devices.num_parts(x)
     parts = _cut(size, norm, best, x, y, starts, epsilon, lo, hi)
-    step, look = (partial(f, (norm, loss, targeted, best), predict_fn) for f in (_step, _look))
+    step, run, look = (
+        partial(f, (norm, loss, targeted, best), predict_fn) for f in (_step, _run, _look)
+    )
     if not inside:  # compiled in this thread, whose settings of JAX the others do not have
         _, state, problem = parts[0]
-        step = _devices.compiled(step, state, *problem, step_size)
+        if _devices.loops_well(x, traced):
+            run = partial(_run_jit, *run.args)
+            run = _devices.compiled(run, state, *problem, step_size, steps)
+        else:
+            run = partial(_repeat, _devices.compiled(step, state, *problem, step_size))
         look = _devices.compiled(look, state, *problem) if best else None
-    climb = partial(_climb, step, look, steps, step_size, epsilon if best else None, inside)
-    with ThreadPoolExecutor(len(parts)) as pool:
-        run = map if len(parts) == 1 else pool.map
-        ends = list(run(climb, parts))
+        jax.block_until_ready(parts)
+    climb = partial(_climb, run, look, steps, step_size, epsilon if best else None)
+    ends = _devices.at_once(climb, parts)
     for end in ends:
         _checks.finite("predict_fn", end[-1], "give finite outputs")
     found = jnp.concatenate([end[1 if best else 0] for end in ends])
-    return _checks.finite("step_size", found, "keep x finite")
+    return _checks.finite("step_size", found, "keep x finite") if best else found
 
 
-def _climb(step, look, num_steps, step_size, epsilon, in_loop, part):
+def _climb(run, look, num_steps, step_size, epsilon, part):
     """The runs from all starts, one after another; no epsilon: nobody wants the best point."""
     starts, state, problem = part
     if epsilon is not None:  # x itself, and the one long step of FGSM, are looked at first
-        state = look(step(state, *problem, epsilon), *problem)
+        state = look(run(state, *problem, epsilon, 1), *problem)
     for start in starts:
-        state = (start, *state[1:])
-        loop = jax.lax.fori_loop if in_loop else _loop
-        state = loop(0, num_steps, lambda _, s: step(s, *problem, step_size), state)
+        state = run((start, *state[1:]), *problem, step_size, num_steps)
         state = state if epsilon is None else look(state, *problem)
+    return jax.block_until_ready(state)
+
+
+def _repeat(step, state, y, ball, step_size, num_steps):
+    """`_run` in Python: on CPUs XLA convolves several times faster outside of its own loops."""
+    for _ in range(num_steps):
+        state = step(state, y, ball, step_size)
     return state
 
 
-def _loop(start: int, stop: int, body: Callable, state: tuple) -> tuple:
-    """`fori_loop` in Python: XLA on CPUs is several times faster outside of its own loops."""
-    for i in range(start, stop):
-        state = body(i, state)
-    return state
-
-
-@partial(jax.jit, static_argnums=0)
-def _draw(norm: str, key: Array, x: Array, epsilon: float | Array) -> Array:
-    return x + GEOMETRIES[norm].draw(key, x, epsilon)
+@partial(jax.jit, static_argnums=(0, 1))
+def _draw(norm: str, runs: int, key: Array, x: Array, epsilon: float | Array) -> list[Array]:
+    return [x + GEOMETRIES[norm].draw(k, x, epsilon) for k in jax.random.split(key, runs)]
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -260,6 +262,15 @@ def _step(options, predict_fn, state, y, ball, step_size):
     gradient, gain = jax.grad(_gain, has_aux=True)(state[0], options, predict_fn, y)
     moved = ball(state[0] + step_size * GEOMETRIES[options[0]].ascend(gradient))
     return moved, *(_better(gain, *state) if options[-1] else ())
+
+
+def _run(options, predict_fn, state, y, ball, step_size, num_steps):
+    """So many steps."""
+    step = partial(_step, options, predict_fn)
+    return jax.lax.fori_loop(0, num_steps, lambda _, s: step(s, y, ball, step_size), state)
+
+
+_run_jit = jax.jit(_run, static_argnums=0)
 
 
 @partial(jax.jit, static_argnums=0)
@@ -337,8 +348,8 @@ def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
     two = two and not any(isinstance(b, str) for b in bounds) and bounds[0] < bounds[1]
     _checks.require(two, "bounds", "be (smallest, largest) or None", bounds, "Images: (0, 1).")
     if not isinstance(x, jax.core.Tracer):
-        with jax.ensure_compile_time_eval():  # also where a trace has closed over x
-            smallest, largest = float(x.min()), float(x.max())
+        host = np.asarray(x)
+        smallest, largest = float(host.min()), float(host.max())
         inside = bounds[0] <= smallest <= largest <= bounds[1]
         got = f"values from {smallest:g} to {largest:g}"
         _checks.require(inside, "x", f"lie within bounds={bounds}", got, "Pass other `bounds`.")

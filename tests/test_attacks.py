@@ -276,3 +276,15 @@ def test_losses__by_hand():
     expected = np.log(np.exp(fx).sum(1)) - np.array([2.0, 1.0])
     np.testing.assert_allclose(attacks.cross_entropy(fx, y), expected, rtol=1e-6)
     np.testing.assert_allclose(attacks.cross_entropy(fx, y - 1 / 3), expected, rtol=1e-6)
+
+
+def test_loops_well__not_where_something_is_convolved():
+    x = jnp.ones((2, 4, 4, 1))
+    convolve = jax.jit(lambda x: jax.lax.conv(x, jnp.ones((1, 4, 1, 1)), (1, 1), "SAME"))
+    for predict_fn, well in ((lambda x: x.sum(3) @ x[0, :, :, 0], True), (convolve, False)):
+        traced = jax.make_jaxpr(predict_fn)(x)
+        assert _devices.loops_well(x, traced) == (well and _devices.on_cpu(x))
+
+
+def test_at_once__keeps_the_order_of_the_parts():
+    assert _devices.at_once(lambda part: part + 1, [1, 2, 3]) == [2, 3, 4]
