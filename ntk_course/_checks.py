@@ -81,6 +81,11 @@ def floats(name: str, value: object, *, ndim: int | Sequence[int], fix="", inf=F
     return array if inf else finite(name, array)
 
 
+def on_cpu(array: jax.Array) -> bool:
+    """Whether an array lies in the memory that NumPy reads."""
+    return all(device.platform == "cpu" for device in array.devices())
+
+
 def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
     """Check and return an array without NaN or infinite entries (values unknown to a trace pass).
 
@@ -89,8 +94,8 @@ def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
     if isinstance(array, jax.core.Tracer):
         return array
     # On CPUs NumPy reads the same memory, and compiles nothing.
-    on_gpu = isinstance(array, jax.Array) and next(iter(array.devices())).platform != "cpu"
-    good = jnp.isfinite(array) if on_gpu else np.isfinite(np.asarray(array))
+    far = isinstance(array, jax.Array) and not on_cpu(array)
+    good = jnp.isfinite(array) if far else np.isfinite(np.asarray(array))
     if good.all():
         return array
     bad = int(good.size - good.sum())

@@ -38,27 +38,29 @@ def sharding(mesh: Mesh, axis: int | None = None) -> NamedSharding:
     return NamedSharding(mesh, PartitionSpec(*names))
 
 
-def on_cpu(x: Array) -> bool:
-    """Whether an array lies in the memory that NumPy reads."""
-    return all(device.platform == "cpu" for device in x.devices())
-
-
 def num_parts(x: Array) -> int:
     """Equal parts of a batch to work on at once: on CPUs one small batch leaves cores idle."""
-    most = min(os.cpu_count() or 1, len(x) // 64) if on_cpu(x) else 1
+    most = min(os.cpu_count() or 1, len(x) // 64) if _checks.on_cpu(x) else 1
     return next((k for k in range(most, 1, -1) if len(x) % k == 0), 1)
 
 
 def at_once(work: Callable, parts: list) -> list:
-    """The results of all parts: the first is worked on here, each other in a thread of its own."""
+    """The results of all parts: the first is worked on here, each other in a thread of its own.
+
+    Each thread waits for its result: XLA runs what nobody waits for one after the other.
+    """
+
+    def finish(part):
+        return jax.block_until_ready(work(part))
+
     with ThreadPoolExecutor(max(1, len(parts) - 1)) as pool:
-        others = [pool.submit(work, part) for part in parts[1:]]
-        return [work(parts[0]), *(other.result() for other in others)]
+        others = [pool.submit(finish, part) for part in parts[1:]]
+        return [finish(parts[0]), *(other.result() for other in others)]
 
 
 def loops_well(x: Array, jaxpr) -> bool:
     """Whether a loop of XLA's own is the fast one: on CPUs, where nothing is convolved."""
-    return on_cpu(x) and not _convolves(jaxpr)
+    return _checks.on_cpu(x) and not _convolves(jaxpr)
 
 
 def _convolves(jaxpr) -> bool:

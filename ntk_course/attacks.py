@@ -202,18 +202,16 @@ def pgd(
     inside = any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(values))
     size = len(x) if inside else len(x) // _devices.num_parts(x)
     parts = _cut(size, norm, best, x, y, starts, epsilon, lo, hi)
-    step, run, look = (
-        partial(f, (norm, loss, targeted, best), predict_fn) for f in (_step, _run, _look)
-    )
+    model = ((norm, loss, targeted, best), predict_fn)
+    run, look = partial(_run, *model), partial(_look, *model)
     if not inside:  # compiled in this thread, whose settings of JAX the others do not have
         _, state, problem = parts[0]
         if _devices.loops_well(x, traced):
-            run = partial(_run_jit, *run.args)
-            run = _devices.compiled(run, state, *problem, step_size, steps)
+            run = _devices.compiled(partial(_run_jit, *model), state, *problem, step_size, steps)
         else:
-            run = partial(_repeat, _devices.compiled(step, state, *problem, step_size))
+            step = _devices.compiled(partial(_step, *model), state, *problem, step_size)
+            run = partial(_repeat, step)
         look = _devices.compiled(look, state, *problem) if best else None
-        jax.block_until_ready(parts)
     climb = partial(_climb, run, look, steps, step_size, epsilon if best else None)
     ends = _devices.at_once(climb, parts)
     for end in ends:
@@ -230,7 +228,7 @@ def _climb(run, look, num_steps, step_size, epsilon, part):
     for start in starts:
         state = run((start, *state[1:]), *problem, step_size, num_steps)
         state = state if epsilon is None else look(state, *problem)
-    return jax.block_until_ready(state)
+    return state
 
 
 def _repeat(step, state, y, ball, step_size, num_steps):
@@ -348,8 +346,9 @@ def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
     two = two and not any(isinstance(b, str) for b in bounds) and bounds[0] < bounds[1]
     _checks.require(two, "bounds", "be (smallest, largest) or None", bounds, "Images: (0, 1).")
     if not isinstance(x, jax.core.Tracer):
-        host = np.asarray(x)
-        smallest, largest = float(host.min()), float(host.max())
+        with jax.ensure_compile_time_eval():  # also where a trace has closed over x
+            near = np.asarray(x) if _checks.on_cpu(x) else x
+            smallest, largest = float(near.min()), float(near.max())
         inside = bounds[0] <= smallest <= largest <= bounds[1]
         got = f"values from {smallest:g} to {largest:g}"
         _checks.require(inside, "x", f"lie within bounds={bounds}", got, "Pass other `bounds`.")

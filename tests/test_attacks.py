@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ntk_course import _devices, _geometry, attacks, kernels, networks, regression
+from ntk_course import _checks, _devices, _geometry, attacks, kernels, networks, regression
 
 NORMS = {
     "linf": lambda v: np.abs(v.reshape(len(v), -1)).max(1),
@@ -283,7 +283,7 @@ def test_loops_well__not_where_something_is_convolved():
     convolve = jax.jit(lambda x: jax.lax.conv(x, jnp.ones((1, 4, 1, 1)), (1, 1), "SAME"))
     for predict_fn, well in ((lambda x: x.sum(3) @ x[0, :, :, 0], True), (convolve, False)):
         traced = jax.make_jaxpr(predict_fn)(x)
-        assert _devices.loops_well(x, traced) == (well and _devices.on_cpu(x))
+        assert _devices.loops_well(x, traced) == (well and _checks.on_cpu(x))
 
 
 def test_at_once__keeps_the_order_of_the_parts():
