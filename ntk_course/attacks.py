@@ -202,7 +202,7 @@ def pgd(
     inside = any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(values))
     size = len(x) if inside else len(x) // _devices.num_parts(x)
     parts = _cut(size, norm, best, x, y, starts, epsilon, lo, hi)
-    model = ((norm, loss, targeted, best), predict_fn)
+    model = ((norm, loss, targeted, best, x.shape[1:]), predict_fn)
     run, look = partial(_run, *model), partial(_look, *model)
     if not inside:  # compiled in this thread, whose settings of JAX the others do not have
         _, state, problem = parts[0]
@@ -216,7 +216,7 @@ def pgd(
     ends = _devices.at_once(climb, parts)
     for end in ends:
         _checks.finite("predict_fn", end[-1], "give finite outputs")
-    found = jnp.concatenate([end[1 if best else 0] for end in ends])
+    found = jnp.concatenate([end[1 if best else 0] for end in ends]).reshape(x.shape)
     return _checks.finite("step_size", found, "keep x finite") if best else found
 
 
@@ -240,12 +240,17 @@ def _repeat(step, state, y, ball, step_size, num_steps):
 
 @partial(jax.jit, static_argnums=(0, 1))
 def _draw(norm: str, runs: int, key: Array, x: Array, epsilon: float | Array) -> list[Array]:
+    x = x.reshape(len(x), -1)
     return [x + GEOMETRIES[norm].draw(k, x, epsilon) for k in jax.random.split(key, runs)]
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _cut(size, norm, best, x, y, starts, epsilon, lo, hi) -> list[tuple]:
-    """Parts of so many examples: (starting points, state, what a step needs beside it)."""
+    """Parts of so many examples: (starting points, state, what a step needs beside it).
+
+    Points are rows here: XLA is slow on images whose last axis is one channel.
+    """
+    x, *starts = (points.reshape(len(x), -1) for points in (x, *starts))
     parts = []
     for rows in (slice(i, i + size) for i in range(0, len(x), size)):
         ball = GEOMETRIES[norm].ball(x[rows], epsilon, lo, hi)
@@ -259,7 +264,7 @@ def _step(options, predict_fn, state, y, ball, step_size):
     """One step, and the best point so far, if it is wanted: (x_adv, best, its gain)."""
     gradient, gain = jax.grad(_gain, has_aux=True)(state[0], options, predict_fn, y)
     moved = ball(state[0] + step_size * GEOMETRIES[options[0]].ascend(gradient))
-    return moved, *(_better(gain, *state) if options[-1] else ())
+    return moved, *(_better(gain, *state) if options[3] else ())
 
 
 def _run(options, predict_fn, state, y, ball, step_size, num_steps):
@@ -280,13 +285,12 @@ def _look(options, predict_fn, state, y, _ball):
 def _better(gain, x_adv, top, top_gain):
     """The better of the current point and the best so far, for each example, and its gain."""
     better = gain > top_gain
-    top = jnp.where(better.reshape(-1, *(1,) * (x_adv.ndim - 1)), x_adv, top)
-    return top, jnp.where(better, gain, top_gain)
+    return jnp.where(better[:, None], x_adv, top), jnp.where(better, gain, top_gain)
 
 
 def _gain(x, options, predict_fn, y):
-    _, loss, targeted, _ = options
-    gain = LOSSES[loss](predict_fn(x), y) * (-1 if targeted else 1)
+    _, loss, targeted, _, shape = options
+    gain = LOSSES[loss](predict_fn(x.reshape(-1, *shape)), y) * (-1 if targeted else 1)
     return gain.sum(), gain.astype(x.dtype)
 
 

@@ -16,7 +16,6 @@ import jax.numpy as jnp
 import numpy as np
 import pooch
 from jaxtyping import Array, Float, Int
-from sklearn.datasets import load_digits
 
 from ntk_course import _checks, _files
 from ntk_course._checks import Numbers
@@ -251,6 +250,8 @@ def _reason(error: BaseException) -> str:
 
 
 def _read_digits(rng: np.random.Generator) -> Dataset:
+    from sklearn.datasets import load_digits  # takes longer to import than JAX
+
     images, labels = load_digits(return_X_y=True)
     order = rng.permutation(len(labels))
     x = (images[order] / 16).astype(np.float32).reshape(-1, 8, 8, 1)
