@@ -14,6 +14,11 @@ HTML := _build/html
 BUILT := _build/built
 CODE := ntk_course tests benchmarks book
 
+# What XLA compiles for a lecture is kept: executed again, it starts at once.
+book test notebooks solutions: export JAX_COMPILATION_CACHE_DIR := $(CURDIR)/_build/.jax_cache
+book test notebooks solutions: export JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS := 0
+book test notebooks solutions: export JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES := -1
+
 .DEFAULT_GOAL := help
 .PHONY: help book test notebooks solutions serve lint bench colab-test configure new-chapter counts pdf slides clean
 

@@ -100,6 +100,7 @@ def run_lecture(path: Path, notebook) -> str | None:
             notebook,
             timeout=CELL_TIMEOUT,
             kernel_name="python3",
+            coalesce_streams=True,  # pieces of text are as long as time would have it
             record_timing=False,  # it would change the cells' metadata, and with it the cache's key
             extra_arguments=["--IPKernelApp.log_level=40"],
             resources={"metadata": {"path": folder}},
