@@ -1,7 +1,6 @@
 """A run of KIP and a Gram matrix in a process of its own: `python long_run.py '{"out": ...}'`.
 
-Options: out, the file of results; num_steps; checkpoint; processes, [address, how many, which];
-rest, whether to compute more than one long run.
+Options: out, the file of results; num_steps; checkpoint; processes, [address, how many, which].
 """
 
 import json
@@ -14,7 +13,7 @@ import numpy as np
 jax.config.update("jax_enable_x64", True)
 
 
-def main(out, num_steps=12, checkpoint=None, processes=None, rest=True):
+def main(out, num_steps=12, checkpoint=None, processes=None):
     if processes:
         jax.distributed.initialize(processes[0], processes[1], processes[2])
     from ntk_course import attacks, distillation, kernels
@@ -29,9 +28,6 @@ def main(out, num_steps=12, checkpoint=None, processes=None, rest=True):
         learn_labels=True, save_at=range(0, num_steps, 3), checkpoint=checkpoint,
         checkpoint_every=1,
     )  # fmt: skip
-    if not rest:
-        np.savez(out, **run._asdict())
-        return
     whole = distillation.kip(jax.random.key(0), kernel_fn, x, y, x_s, y[:8], num_steps=3)
     attack_fn = partial(attacks.pgd, epsilon=0.1, step_size=0.03, num_steps=3, bounds=None)
     options = {"num_steps": 3, "attack_fn": attack_fn}

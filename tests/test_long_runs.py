@@ -70,10 +70,8 @@ def test_two_processes__give_the_one_device_result(alone, tmp_path):
 
 
 def test_killed_run__resumes_bit_by_bit(tmp_path, rng):
-    options = {"num_steps": 400, "rest": False}
-    whole = finish(start(tmp_path / "whole.npz", **options), tmp_path / "whole.npz")
-    out = tmp_path / "out.npz"
-    options["checkpoint"] = str(tmp_path / "c.npz")
+    whole = finish(start(tmp_path / "whole.npz", num_steps=400), tmp_path / "whole.npz")
+    out, options = tmp_path / "out.npz", {"num_steps": 400, "checkpoint": str(tmp_path / "c.npz")}
     for stop in sorted(rng.integers(1, 250, 3)):
         process = start(out, **options)
         while process.poll() is None and steps(tmp_path / "c.npz") < stop:
