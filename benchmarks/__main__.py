@@ -16,6 +16,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
+from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,8 @@ from ntk_course import _neural_tangents, empirical, kernels, networks, regressio
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
+if not PEERS.exists() and find_spec("torchattacks"):  # all in one environment
+    PEERS = Path(sys.executable)
 MODULES = "attacks data distillation dynamics empirical kernels networks regression training"
 
 
@@ -224,15 +227,16 @@ def table(record):
 
 
 def write_readme(record):
-    """Put the table, with its date and machine, between the README's marks."""
-    path = ROOT / "README.md"
+    """Put the table, with its date and machine, between the README's marks for its platform."""
+    path, marks = ROOT / "README.md", ("<!-- bench {} -->", "<!-- /bench {} -->")
+    begin, end = (mark.format(record["platform"]) for mark in marks)
     said = (
         f"From `make bench` on {record['date']}, {record['machine']}, {record['device']}; a peak "
         f"of {record['gram_memory_over_result']:.2f} times its own size for a Gram of 20,000."
     )
-    block = f"<!-- bench -->\n{said}\n\n{table(record)}\n<!-- /bench -->"
+    block = f"{begin}\n{said}\n\n{table(record)}\n{end}"
     text = path.read_text("utf8")
-    path.write_text(re.sub(r"<!-- bench -->.*<!-- /bench -->", block, text, flags=re.S), "utf8")
+    path.write_text(re.sub(f"{begin}.*{end}", lambda _: block, text, flags=re.S), "utf8")
 
 
 def main():
@@ -269,12 +273,13 @@ def main():
     record = {
         "date": date.today().isoformat(),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "platform": jax.devices()[0].platform,
         "device": jax.devices()[0].device_kind,
         "versions": {name: versions(python) for name, python in environments.items()},
         "rows": [row._asdict() for row in rows],
         "gram_memory_over_result": memory,
     }
-    path = RESULTS / f"kernels-{jax.devices()[0].platform}.json"
+    path = RESULTS / f"kernels-{record['platform']}.json"
     path.write_text(json.dumps(record, indent=1) + "\n")
     write_readme(record)
     print(f"kept in {path.relative_to(ROOT)}; the README's table is written from it")

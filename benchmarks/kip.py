@@ -13,7 +13,6 @@ import os
 import statistics
 import time
 from functools import partial
-from pathlib import Path
 
 os.environ.setdefault("NTK_COURSE_STATIC", "1")
 
@@ -22,20 +21,15 @@ import jax.numpy as jnp
 import numpy as np
 from jax.example_libraries import optimizers
 
+from benchmarks import images
 from ntk_course import _neural_tangents, data, distillation, kernels
 
 STEPS, SUPPORT, TARGETS = 40, 100, 3000
-IMAGES = Path(__file__).resolve().parents[2] / "shared" / "data" / "cifar10" / "cifar10_3044.npz"
 
 
 def cifar():
     """Images and labels to draw 3,000 targets from, 100 of them to start from, and their name."""
-    if IMAGES.exists():
-        with np.load(IMAGES) as file:
-            x, y, name = file["x"].astype(np.float32) / 255, file["y"].astype(int), "cifar10"
-    else:
-        cifar10 = data.load("cifar10", n_train=3044)
-        x, y, name = cifar10.x_train, cifar10.y_train, cifar10.name
+    name, x, y, *_ = images.load("cifar10", 0)
     x = (x - x.mean((0, 1, 2))) / x.std((0, 1, 2))
     rng, labels = np.random.default_rng(0), data.one_hot(y)
     classes = [rng.choice(np.flatnonzero(y == c), SUPPORT // 10, replace=False) for c in range(10)]

@@ -42,10 +42,11 @@ def setup(n):
     params = network.init_fn(jax.random.key(0))
     weights = [np.asarray(leaf) for leaf in jax.tree.leaves(params) if np.ndim(leaf) == 2]
     scales = [(1 if i == 0 else 2**0.5) / w.shape[1] ** 0.5 for i, w in enumerate(weights)]
-    net = Net([torch.tensor(w) for w in weights], scales)
-    points, parameters = torch.tensor(x), dict(net.named_parameters())
+    device = "cuda" if jax.default_backend() == "gpu" else "cpu"
+    net = Net([torch.tensor(w, device=device) for w in weights], scales)
+    points, parameters = torch.tensor(x, device=device), dict(net.named_parameters())
     fx = np.asarray(network.apply_fn(params, jnp.asarray(x)))
-    gap = np.abs(net(points)[:, 0].detach().numpy() - fx).max()
+    gap = np.abs(net(points)[:, 0].detach().cpu().numpy() - fx).max()
     assert gap < 1e-4 * np.abs(fx).max(), f"the two networks differ by {gap}"
 
     def output(parameters, point):
@@ -53,7 +54,7 @@ def setup(n):
 
     def theirs():
         jacobians = vmap(jacrev(output), (None, 0))(parameters, points)
-        return sum(j.flatten(1) @ j.flatten(1).T for j in jacobians.values()).detach().numpy()
+        return sum(j.flatten(1) @ j.flatten(1).T for j in jacobians.values()).detach().cpu().numpy()
 
     return lambda: empirical.layerwise_ntk(params, jnp.asarray(x)), theirs
 

@@ -93,12 +93,14 @@ def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
     """
     if isinstance(array, jax.core.Tracer):
         return array
-    # On CPUs NumPy reads the same memory, and compiles nothing.
-    far = isinstance(array, jax.Array) and not on_cpu(array)
-    good = jnp.isfinite(array) if far else np.isfinite(np.asarray(array))
-    if good.all():
+    if isinstance(array, jax.Array) and not on_cpu(array):
+        with jax.ensure_compile_time_eval():  # also where a trace has closed over the array
+            bad = int((~jnp.isfinite(array)).sum())
+    else:  # on CPUs NumPy reads the same memory, and compiles nothing
+        good = np.isfinite(np.asarray(array))
+        bad = 0 if good.all() else int(good.size - good.sum())
+    if bad == 0:
         return array
-    bad = int(good.size - good.sum())
     fix = "Look for a division by zero, an overflow or a missing value in what made it."
     fail(name, rule, f"an array with {bad} NaN or infinite entries", fix)
 

@@ -211,7 +211,7 @@ def gram(
     n1, n2 = len(x1), len(x2)
     mesh = _devices.rows_mesh(mesh)
     per_pair = _bytes_per_pair(kernel_fn, x1) / mesh.size
-    size = _block_size(per_pair, n1, n2, block_size)
+    size = _block_size(per_pair, n1, n2, block_size, near=_checks.on_cpu(x1))
     size += -size % mesh.size  # each device gets the same number of rows
     needed = n1 * n2 * out.dtype.itemsize + 2 * size**2 * per_pair
     _forecast(needed, (n1, n2), size, memory_limit)
@@ -312,12 +312,16 @@ def _rows(x: Array, size: int) -> Callable[[int], Array]:
     return rows
 
 
-def _block_size(per_pair: float, n1: int, n2: int, wanted: int | None) -> int:
-    """The rows of a block: as wanted, else at most 512 with a workspace near 128 MB."""
+def _block_size(per_pair: float, n1: int, n2: int, wanted: int | None, *, near: bool) -> int:
+    """The rows of a block: as wanted, else few enough for a CPU's caches (near) or a GPU's memory.
+
+    That is at most 512 and a workspace of 128 MB, or 4096 and 1 GB.
+    """
     longest = max(n1, n2)
     if wanted is not None:
         return min(_checks.integer("block_size", wanted), longest)
-    most = min(longest, 512, max(1, int((2**27 / per_pair) ** 0.5)))
+    rows, room = (512, 2**27) if near else (4096, 2**30)
+    most = min(longest, rows, max(1, int((room / per_pair) ** 0.5)))
     return ceil(longest / ceil(longest / most))  # equal blocks, so that little is filled up
 
 

@@ -79,7 +79,9 @@ def test_pgd__inside_ball_and_bounds_to_the_last_bit_and_never_weaker_than_nothi
         assert moved.min() >= bounds[0]
         assert moved.max() <= bounds[1]
     loss_fn = attacks.LOSSES[loss]
-    assert (loss_fn(predict_fn(moved), y) >= loss_fn(predict_fn(x), y)).all()
+    before, after = loss_fn(predict_fn(x), y), loss_fn(predict_fn(moved), y)
+    # `pgd` compares the losses as its compiled steps round them, which is not as these are.
+    assert (after >= before - 16 * np.finfo(dtype).eps * (1 + np.abs(before))).all()
 
 
 @settings(max_examples=40, deadline=None)
@@ -123,7 +125,7 @@ def test_pgd__parts_of_a_batch_at_once_change_nothing(rng, monkeypatch, options)
     found = []
     for cores in (1, 3):
         monkeypatch.setattr("os.cpu_count", lambda cores=cores: cores)
-        assert _devices.num_parts(x) == cores
+        assert _devices.num_parts(x) == (cores if _checks.on_cpu(x) else 1)
         found.append(attacks.pgd(jax.random.key(0), lambda x: jnp.tanh(x @ w), x, y, **options))
     np.testing.assert_allclose(*found, atol=1e-12)
 
@@ -140,6 +142,22 @@ def test_pgd__on_fixed_images_inside_the_gradient_of_a_closed_over_network(rng):
     eager, jitted = jax.grad(loss)(w), jax.jit(jax.grad(loss))(w)
     np.testing.assert_allclose(eager, jitted, atol=1e-12)
     assert np.abs(eager).max() > 0
+
+
+def test_pgd__of_a_closed_over_network_away_from_the_cpu(rng, monkeypatch):
+    """There JAX, not NumPy, looks for NaN, also in the parameters that a trace closes over."""
+    x, y = jnp.asarray(rng.uniform(size=(6, 5))), jnp.eye(3)[jnp.arange(6) % 3]
+    net = networks.fully_connected(5, 8, n_out=3)
+    params = net.init_fn(jax.random.key(0))
+    options = {"epsilon": 0.2, "step_size": 0.05, "num_steps": 3}
+    found = []
+    for near in (True, False):
+        monkeypatch.setattr(_checks, "on_cpu", lambda _, near=near: near)
+        found.append(attacks.pgd(jax.random.key(0), partial(net.apply_fn, params), x, y, **options))
+    np.testing.assert_allclose(*found, atol=1e-12)
+    spoilt = jax.tree.map(lambda leaf: leaf.at[0].set(jnp.nan), params)
+    with pytest.raises(ValueError, match="`params` must be finite"):
+        jax.jit(lambda x: net.apply_fn(spoilt, x))(x)
 
 
 def test_pgd__begins_where_it_is_told(machine):

@@ -3,6 +3,7 @@
 import ast
 import doctest
 import importlib
+import os
 import pkgutil
 import re
 import subprocess
@@ -96,6 +97,17 @@ def test_package__root_exports_modules_only():
     code = "import ntk_course; print([n for n in vars(ntk_course) if not n.startswith('_')])"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(("chosen", "found"), [(None, "highest"), ("tensorfloat32",) * 2])
+def test_package__asks_for_whole_float32_products_unless_the_user_has_chosen(chosen, found):
+    code = "import ntk_course, jax; print(jax.config.jax_default_matmul_precision)"
+    name = "JAX_DEFAULT_MATMUL_PRECISION"
+    variables = {k: v for k, v in os.environ.items() if k != name}
+    variables |= {name: chosen} if chosen else {}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, capture_output=True, text=True, check=True, env=variables)
+    assert run.stdout.strip() == found
 
 
 def test_checks__are_the_only_place_that_words_errors():
