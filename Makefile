@@ -15,7 +15,7 @@ BUILT := _build/built
 CODE := ntk_course tests benchmarks book
 
 # What `test` compiles for the lectures it finds again when it runs them a second time. JAX writes an
-# entry in place: so only one process writes, into a folder that no killed run has left.
+# entry in place: so each lecture has a folder of its own below this one, that no killed run has left.
 COMPILED := _build/.jax_cache
 COMPILE := JAX_COMPILATION_CACHE_DIR="$(CURDIR)/$(COMPILED)" JAX_PERSISTENT_CACHE_MIN_ENTRY_SIZE_BYTES=-1
 

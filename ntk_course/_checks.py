@@ -141,17 +141,25 @@ def tree(name: str, value: object, like: object = None) -> None:
         shape(name, floats(name, leaf, ndim=range(6)), expected, "`init_fn` makes them.")
 
 
-def returned(name: str, function: object, *args: object, like: Sequence | None = None):
-    """Check that an argument is a function that returns one array (`like`: of which shape)."""
+def traced(name: str, function: object, *args: object, like: Sequence | None = None) -> tuple:
+    """Check that an argument is a function that returns one array (`like`: of which shape).
+
+    Its jaxpr and what it returns, without values.
+    """
     is_callable(name, function)
     try:
-        out = jax.eval_shape(function, *args)
+        jaxpr, out = jax.make_jaxpr(function, return_shape=True)(*args)
     except (TypeError, KeyError, AttributeError) as error:
         fail(name, "fit its arguments", f"one that raises {error}", "Check `params` and shapes.")
     ok = hasattr(out, "shape") and like in (None, out.shape)
     rule = "return outputs" + ("" if like is None else f" of shape {like}")
     require(ok, name, rule, f"one that returns {getattr(out, 'shape', out)}", "See Args.")
-    return out
+    return jaxpr, out
+
+
+def returned(name: str, function: object, *args: object, like: Sequence | None = None):
+    """What `traced` says that the function returns."""
+    return traced(name, function, *args, like=like)[1]
 
 
 def outputs(fx: object, y: object, *, ndim: int | Sequence[int] = 2) -> tuple[jax.Array, jax.Array]:

@@ -167,7 +167,9 @@ def row_hash(x: Array, *, columns: int = 256) -> Array:
     A few columns at a time, so that no second copy of x is made.
     """
     unsigned = jnp.uint64 if x.dtype == jnp.float64 else jnp.uint32
-    weights = jax.random.bits(jax.random.key(0), (x.shape[1],), unsigned)
+    # Drawn by NumPy: in JAX the drawing would take most of a kernel's compiling.
+    weights = np.random.default_rng(0).integers(2**64, size=x.shape[1], dtype=np.uint64)
+    weights = jnp.asarray(weights.astype(unsigned))
     x = jax.lax.stop_gradient(x)
 
     def part(start: int | Array, width: int) -> Array:

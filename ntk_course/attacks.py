@@ -193,20 +193,20 @@ def pgd(
         starts = [x_start.astype(x.dtype)] * runs
     elif random_start:  # drawn while Python goes on
         starts = _draw(norm, runs, _checks.key(key), x, epsilon)
-    out = _checks.returned("predict_fn", predict_fn, x).shape
-    _checks.require(out == y.shape, "y", f"have the outputs' shape {out}", f"shape {y.shape}")
+    jaxpr, out = _checks.traced("predict_fn", predict_fn, x)
+    rule = f"have the outputs' shape {out.shape}"
+    _checks.require(out.shape == y.shape, "y", rule, f"shape {y.shape}")
     if not isinstance(predict_fn, jax.tree_util.Partial):
         predict_fn = jax.tree_util.Partial(predict_fn)
-    traced = jax.make_jaxpr(predict_fn)(x)
-    values = (predict_fn, traced.consts, x, y, starts, epsilon, step_size, jnp.zeros(()))
+    values = (predict_fn, jaxpr.consts, x, y, starts, epsilon, step_size, jnp.zeros(()))
     inside = any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(values))
     size = len(x) if inside else len(x) // _devices.num_parts(x)
     parts = _cut(size, norm, best, x, y, starts, epsilon, lo, hi)
-    model = ((norm, loss, targeted, best, x.shape[1:]), predict_fn)
+    model = ((norm, loss, targeted, x.shape[1:], best), predict_fn)
     run, look = partial(_run, *model), partial(_look, *model)
     if not inside:  # compiled in this thread, whose settings of JAX the others do not have
         _, state, problem = parts[0]
-        if _devices.loops_well(x, traced):
+        if _devices.loops_well(x, jaxpr):
             run = _devices.compiled(partial(_run_jit, *model), state, *problem, step_size, steps)
         else:
             step = _devices.compiled(partial(_step, *model), state, *problem, step_size)
@@ -216,7 +216,7 @@ def pgd(
     ends = _devices.at_once(climb, parts)
     for end in ends:
         _checks.finite("predict_fn", end[-1], "give finite outputs")
-    found = jnp.concatenate([end[1 if best else 0] for end in ends]).reshape(x.shape)
+    found = _join([end[1 if best else 0] for end in ends], x.shape)
     return _checks.finite("step_size", found, "keep x finite") if best else found
 
 
@@ -259,12 +259,17 @@ def _cut(size, norm, best, x, y, starts, epsilon, lo, hi) -> list[tuple]:
     return parts
 
 
+@partial(jax.jit, static_argnums=1)
+def _join(parts: list[Array], shape: tuple) -> Array:
+    return jnp.concatenate(parts).reshape(shape)
+
+
 @partial(jax.jit, static_argnums=0)
 def _step(options, predict_fn, state, y, ball, step_size):
     """One step, and the best point so far, if it is wanted: (x_adv, best, its gain)."""
     gradient, gain = jax.grad(_gain, has_aux=True)(state[0], options, predict_fn, y)
     moved = ball(state[0] + step_size * GEOMETRIES[options[0]].ascend(gradient))
-    return moved, *(_better(gain, *state) if options[3] else ())
+    return moved, *(_better(gain, *state) if options[-1] else ())
 
 
 def _run(options, predict_fn, state, y, ball, step_size, num_steps):
@@ -289,7 +294,7 @@ def _better(gain, x_adv, top, top_gain):
 
 
 def _gain(x, options, predict_fn, y):
-    _, loss, targeted, _, shape = options
+    _, loss, targeted, shape, _ = options
     gain = LOSSES[loss](predict_fn(x.reshape(-1, *shape)), y) * (-1 if targeted else 1)
     return gain.sum(), gain.astype(x.dtype)
 

@@ -64,7 +64,7 @@ def open_page(chromium):
     """A function that opens a page and records what went wrong in `page.problems`."""
     contexts = []
 
-    def open_(url: str, mode: str = "light", reduced_motion: str = "no-preference"):
+    def open_(url: str, mode="light", reduced_motion="no-preference", mathematics=True):
         context = chromium.new_context(
             viewport={"width": 1200, "height": 900}, reduced_motion=reduced_motion
         )
@@ -76,7 +76,9 @@ def open_page(chromium):
         page.problems = []
 
         def check(route):
-            if route.request.url.startswith(LOCAL):
+            if not mathematics and route.request.url.endswith("tex-chtml.js"):
+                route.fulfill(body="", content_type="text/javascript")  # MathJax takes seconds
+            elif route.request.url.startswith(LOCAL):
                 route.continue_()
             else:
                 page.problems.append(f"request to {route.request.url}")
@@ -118,11 +120,34 @@ def show(chromium):
     assert complaints == []
 
 
+# Code is thousands of tokens in a few colours: axe sees one of each look that a page shows.
+HIDE_REPEATED = """() => {
+  const behind = (element) => getComputedStyle(element).backgroundColor;
+  const look = (token) => {
+    const {color, backgroundColor, opacity, fontSize, fontWeight} = getComputedStyle(token);
+    const around = [token.parentElement, token.closest("pre"), token.closest(".highlight")];
+    return [token.className, color, backgroundColor, opacity, fontSize, fontWeight,
+            ...around.map(behind)].join();
+  };
+  const shown = (token) => !token.childElementCount && token.checkVisibility();
+  const tokens = [...document.querySelectorAll(".highlight pre span")].filter(shown);
+  const looks = tokens.map(look), seen = new Set();  // read before anything is written
+  tokens.forEach((token, i) => {
+    if (seen.has(looks[i])) token.style.visibility = "hidden";
+    seen.add(looks[i]);
+  });
+}"""
+SHOW_ALL = """() => document.querySelectorAll(".highlight pre span").forEach(
+  (token) => { token.style.visibility = ""; })"""
+
+
 def complaints_of_axe(page):
     """What axe calls serious or critical."""
     from axe_playwright_python.sync_playwright import Axe
 
+    page.evaluate(HIDE_REPEATED)
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
+    page.evaluate(SHOW_ALL)
     return [
         (violation["id"], node["target"], node.get("failureSummary"))
         for violation in found

@@ -131,14 +131,17 @@ def test_versions__the_first_column_is_what_this_environment_computes():
 
 
 def test_versions__refuses_numbers_that_differ():
-    first = {"versions": {"jax": "1"}, "numbers": {"a": 1.0}}
-    assert "| a | 1 | 1.00001 | 1e-05 |" in versions.page(
-        first, first | {"numbers": {"a": 1.00001}}
-    )
-    with pytest.raises(ValueError, match="a must agree to"):
-        versions.page(first, first | {"numbers": {"a": 1.001}})
-    with pytest.raises(ValueError, match="a must agree"):
-        versions.page(first, first | {"numbers": {"a": float("nan")}})
+    first, titles = {"versions": {"jax": "1"}, "numbers": {"a": 1.0}}, ("", " (b)", " (c)")
+
+    def page(second):
+        gpu = first | {"rounded_products": {"a": 1.0002}}
+        return versions.page(first, first | {"numbers": {"a": second}}, gpu, titles=titles)
+
+    assert "| a | 1 | 1.00001 | 1 | 1e-05 |" in page(1.00001)
+    assert "1 of the 1 numbers below then\ndiffer by 2e-04 to 2e-04" in page(1.00001)
+    for second in (1.001, float("nan")):
+        with pytest.raises(ValueError, match="a must agree to"):
+            page(second)
 
 
 def test_readme__shows_the_table_of_the_bench_that_is_kept(monkeypatch, tmp_path):

@@ -262,6 +262,12 @@ def test_gram__takes_empirical_and_convolutional_kernels(rng, key):
     )
 
 
+def test_gram__blocks_are_larger_away_from_the_cpu():
+    sizes = [kernels._block_size(24.0, 9000, 9000, None, near=near) for near in (True, False)]
+    assert sizes == [500, 3000]  # equal blocks of at most 512 and 4096 rows
+    assert kernels._block_size(1e6, 9000, 9000, None, near=False) == 32  # a workspace of 1 GB
+
+
 def test_gram__progress_bar(rng, capsys):
     kernels.gram(kernels.fully_connected(1).ntk, jnp.eye(6), block_size=2, progress=True)
     assert "kernel blocks" in capsys.readouterr().err

@@ -16,6 +16,8 @@ import sqlite3
 import sys
 import tempfile
 import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from functools import partial
 from pathlib import Path
 
@@ -35,8 +37,9 @@ SOLUTIONS, AGAIN = ROOT / "_build" / "solutions", ROOT / "_build" / "notebooks"
 BUILT = ROOT / "_build" / "built"  # there while the pages show what the cache holds
 FINGERPRINT = ROOT / "_build" / "package.sha256"
 BIBLIOGRAPHY = ROOT / "book" / "references.bib"
-SLOW = 45.0  # seconds a lecture may take
+SLOW = 45.0  # seconds a lecture may take, alone
 CELL_TIMEOUT = 120
+AT_ONCE = min(2, os.cpu_count() or 1)  # lectures; one alone leaves a core idle while it compiles
 
 
 def sources() -> list[Path]:
@@ -93,6 +96,16 @@ def keep(cache, path: Path, notebook, seconds: float) -> None:
     cache.cache_notebook_bundle(bundle, check_validity=False, overwrite=True)
 
 
+def kernel_environment(path: Path, ours: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Ours, but a folder of this lecture's own for compiled code, where that is kept at all.
+
+    JAX writes an entry in place, so no two processes may write into one folder.
+    """
+    folder = ours.get("JAX_COMPILATION_CACHE_DIR")
+    own = {"JAX_COMPILATION_CACHE_DIR": os.path.join(folder, path.stem)} if folder else {}
+    return {**ours, **own}
+
+
 def run_lecture(path: Path, notebook) -> str | None:
     """Execute the notebook in place, in an empty folder; return what went wrong, if anything."""
     with tempfile.TemporaryDirectory() as folder:
@@ -106,7 +119,7 @@ def run_lecture(path: Path, notebook) -> str | None:
             resources={"metadata": {"path": folder}},
         )
         try:
-            client.execute()
+            client.execute(env=kernel_environment(path))
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             number = sum(c.get("execution_count") is not None for c in notebook.cells)
             return f"{path.name}, code cell {number}:\n{error}"
@@ -126,32 +139,47 @@ def chosen(numbers: list[str]) -> list[Path]:
     return [path for path in sources() if not numbers or path.name[:2] in numbers]
 
 
+def timed(path: Path, notebook) -> tuple[str | None, float]:
+    """`run_lecture`, and the seconds it took."""
+    start = time.perf_counter()
+    return run_lecture(path, notebook), time.perf_counter() - start
+
+
 def execute(numbers: list[str]) -> int:
     """Execute every lecture that the cache does not hold; report times and failures."""
     os.environ["NTK_COURSE_STATIC"] = "1"
-    cache, failures, total = open_cache(), [], 0.0
+    cache, failures, start = open_cache(), [], time.perf_counter()
     extensions = (ROOT / "book" / "_ext").glob("*.py")
     if BUILT.exists() and any(p.stat().st_mtime > BUILT.stat().st_mtime for p in extensions):
         BUILT.unlink()  # Sphinx would not notice by itself
+    missing = {}
     for path in chosen(numbers):
         notebook = read_lecture(path)
         if cached(cache, notebook):
             seconds = cache.match_cache_notebook(notebook).data["execution_seconds"]
             print(f"  {path.name:40} cached ({seconds:.1f} s when executed)")
-            continue
+        else:
+            missing[path] = notebook
+    if missing:
         BUILT.unlink(missing_ok=True)
-        start = time.perf_counter()
-        failure = run_lecture(path, notebook)
-        seconds = time.perf_counter() - start
-        total += seconds
-        note = f"  (slow: more than {SLOW:.0f} s)" if seconds > SLOW else ""
-        print(f"  {path.name:40} {'FAILED' if failure else f'{seconds:.1f} s'}{note}", flush=True)
-        if failure:
-            failures.append(failure)
-            continue
-        keep(cache, path, notebook, seconds)
-    print(f"  {len(chosen(numbers))} lectures, {total:.1f} s of execution")
-    for failure in failures:
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        running = {pool.submit(timed, *item): item for item in missing.items()}
+        try:
+            for done in as_completed(running):
+                (path, notebook), (failure, seconds) = running[done], done.result()
+                slow = seconds > SLOW and len(missing) == 1
+                note = f"  (slow: more than {SLOW:.0f} s)" if slow else ""
+                said = "FAILED" if failure else f"{seconds:.1f} s"
+                print(f"  {path.name:40} {said}{note}", flush=True)
+                if failure:
+                    failures.append(failure)
+                else:
+                    keep(cache, path, notebook, seconds)
+        except BaseException:  # such as Ctrl-C: begin no other
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    print(f"  {len(chosen(numbers))} lectures, {time.perf_counter() - start:.1f} s")
+    for failure in sorted(failures):
         print(f"\n{failure}", file=sys.stderr)
     return 1 if failures else 0
 

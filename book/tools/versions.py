@@ -1,7 +1,9 @@
-"""The same seeds under two sets of packages: prints the numbers, or writes the book's table.
+"""The same seeds under several sets of packages: prints the numbers, or writes the book's table.
 
-python book/tools/versions.py print                   # versions and numbers of this environment
-python book/tools/versions.py write PYTHON OTHER...   # `book/versions.md` from two environments
+python book/tools/versions.py print               # versions and numbers of this environment
+python book/tools/versions.py write PYTHON COLAB  # `book/versions.md`, from two environments
+
+The table's last column is what `print` said on a GPU, kept with the results of the benches.
 """
 
 import json
@@ -16,6 +18,7 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
 TABLE, PAGE = ROOT / "book" / "versions.json", ROOT / "book" / "versions.md"
+ON_GPU = ROOT / "benchmarks" / "results" / "numbers-gpu.json"
 TOLERANCE = 1e-4  # relative; float32 throughout
 PACKAGES = ("jax", "numpy", "scipy", "scikit-learn", "optax")
 
@@ -23,12 +26,15 @@ HEAD = """\
 # Versions
 
 The course is tested with a pinned list of packages (`requirements.txt`), and runs with those that
-Colab has preinstalled. The same seeds give the same numbers with both: a program computes these
-with each, in float32, and refuses differences above {tolerance:g} of the number. A test compares
-the first column with the environment that it runs in.
+Colab has preinstalled, and on a GPU. The same seeds give the same numbers everywhere: a program
+computes these in each place, in float32, and refuses differences from the first above
+{tolerance:g} of the number. A test compares the first column with the environment that it runs in.
 
-| | {first} | {second} | difference |
-|---|---|---|---|
+For the GPU this is no matter of course. Since NVIDIA's Ampere, JAX rounds the factors of a float32
+product to ten bits there, unless it is told not to: {moved} of the {count} numbers below then
+differ by {least:.0e} to {most:.0e}. So `import ntk_course` sets JAX's
+`jax_default_matmul_precision` to "highest", if nothing else has been chosen.
+
 """
 
 
@@ -102,19 +108,31 @@ def differences(first: dict, second: dict) -> dict[str, float]:
     return {name: abs(second[name] / value - 1) for name, value in first.items()}
 
 
-def page(first: dict, second: dict) -> str:
-    """The table; `ValueError` if two numbers are too far apart."""
-    said = [f"JAX {each['versions']['jax']}" for each in (first, second)]
-    text = HEAD.format(tolerance=TOLERANCE, first=said[0], second=f"{said[1]} (Colab)")
+def page(*found: dict, titles: tuple[str, ...]) -> str:
+    """The table of all environments; `ValueError` if a number is too far from the first one's.
+
+    The last one was a GPU, where the numbers were computed with rounded products too.
+    """
+    rounded = differences(found[0]["numbers"], found[-1]["rounded_products"]).values()
+    moved = [gap for gap in rounded if gap > 1e-5]
+    text = HEAD.format(
+        tolerance=TOLERANCE, moved=len(moved), count=len(rounded), least=min(moved), most=max(moved)
+    )
+    named = zip(found, titles, strict=True)
+    heads = [f"JAX {each['versions']['jax']}{title}" for each, title in named]
+    rows = [["", *heads, "difference"], ["---"] * (len(found) + 2)]
+    first = found[0]
     for name in first["versions"]:
         if name != "jax":
-            text += f"| {name} | {first['versions'][name]} | {second['versions'][name]} | |\n"
-    for name, gap in differences(first["numbers"], second["numbers"]).items():
+            rows.append([name, *(each["versions"][name] for each in found), ""])
+    gaps = [differences(first["numbers"], each["numbers"]) for each in found[1:]]
+    for name in first["numbers"]:
+        gap = float(np.max([each[name] for each in gaps]))
         if not gap <= TOLERANCE:
             raise ValueError(f"{name} must agree to {TOLERANCE:g}; got a difference of {gap:.1e}")
-        a, b = first["numbers"][name], second["numbers"][name]
-        text += f"| {name} | {a:.7g} | {b:.7g} | {gap:.0e} |\n".replace("0e+00", "0")
-    return text
+        values = (f"{each['numbers'][name]:.7g}" for each in found)
+        rows.append([name, *values, f"{gap:.0e}" if gap else "0"])
+    return text + "".join(f"| {' | '.join(row)} |\n" for row in rows)
 
 
 def write(pythons: list[str]) -> None:
@@ -124,7 +142,9 @@ def write(pythons: list[str]) -> None:
     for python in pythons:
         command = [python, str(Path(__file__).resolve()), "print"]
         found.append(json.loads(subprocess.check_output(command, text=True, env=variables)))
-    PAGE.write_text(page(*found), "utf8")
+    gpu = json.loads(ON_GPU.read_text("utf8"))
+    titles = ("", " (Colab)", f" ({gpu['device']})")
+    PAGE.write_text(page(*found, gpu, titles=titles), "utf8")
     TABLE.write_text(json.dumps(found[0], indent=1) + "\n", "utf8")
     print(f"  {PAGE.relative_to(ROOT)}")
 
