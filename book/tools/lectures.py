@@ -169,13 +169,15 @@ def execute(numbers: list[str]) -> int:
                 (path, notebook), (failure, seconds) = running[done], done.result()
                 slow = seconds > SLOW and len(missing) == 1
                 note = f"  (slow: more than {SLOW:.0f} s)" if slow else ""
-                said = "FAILED" if failure else f"{seconds:.1f} s"
-                print(f"  {path.name:40} {said}{note}", flush=True)
                 if failure:
                     failures.append(failure)
                 else:
                     keep(cache, path, notebook, seconds)
-        except BaseException:  # such as Ctrl-C: begin no other
+                said = "FAILED" if failure else f"{seconds:.1f} s"
+                print(f"  {path.name:40} {said}{note}", flush=True)
+        except KeyboardInterrupt:  # threads would finish their lectures first; kernels do not
+            os._exit(130)
+        except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     print(f"  {len(chosen(numbers))} lectures, {time.perf_counter() - start:.1f} s")
