@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import date
-from importlib.util import find_spec
 from pathlib import Path
 from typing import NamedTuple
 
@@ -30,8 +29,6 @@ from ntk_course import _neural_tangents, empirical, kernels, networks, regressio
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 PEERS = ROOT / ".venv-peers" / "bin" / "python"
-if not PEERS.exists() and find_spec("torchattacks"):  # all in one environment
-    PEERS = Path(sys.executable)
 MODULES = "attacks data distillation dynamics empirical kernels networks regression training"
 
 

@@ -1,6 +1,5 @@
 """Real images for the benches: from files beside the project, else as many by download."""
 
-import gzip
 from pathlib import Path
 
 import numpy as np
@@ -20,16 +19,13 @@ def load(name, n_test):
         return _download(name, n_train=total - n_test, n_test=max(n_test, 1))
     if name == "cifar10":
         with np.load(FILES / name / "cifar10_3044.npz") as file:
-            x, y = file["x"], file["y"]
+            x, y, classes = file["x"], file["y"], data._CIFAR
     else:
-        heads = {"images-idx3": 16, "labels-idx1": 8}
-        files = {kind: FILES / name / f"t10k-{kind}-ubyte.gz" for kind in heads}
-        raw = {kind: gzip.decompress(path.read_bytes()) for kind, path in files.items()}
-        x, y = (np.frombuffer(raw[kind], np.uint8, offset=head) for kind, head in heads.items())
-        x = x.reshape(-1, 28, 28, 1)
-    x, y, n = x.astype(np.float32) / 255, y.astype(int), total - n_test
-    names = tuple(map(str, range(10)))
-    return data.Dataset(name, x[:n], y[:n], x[n:], y[n:], names)
+        x, y = (data._read_idx(FILES / name / f"t10k-{kind}-ubyte.gz")
+                for kind in ("images-idx3", "labels-idx1"))  # fmt: skip
+        x, classes = x[..., None], data._DIGITS
+    x, y, n = data._unit(x), y.astype(int), total - n_test
+    return data.Dataset(name, x[:n], y[:n], x[n:], y[n:], classes)
 
 
 def stand_in(name="digits", **how):
