@@ -96,23 +96,23 @@ def _update(
 ):
     x, y, weights = batch
     y, weights = y.reshape(-1, y.shape[-1]), weights.ravel()
-    if attack_fn is not None:  # the worst targets for the set as it is; they are then held fixed
-        x_s = params["x"]
-        alpha = weights_of(_blocked(kernel_fn, x_s[None], x_s, columns), params["y"], diag_reg)
-
-        def predict_fn(flat):
-            return _blocked(kernel_fn, flat.reshape(x.shape), x_s, columns) @ alpha
-
-        flat = x.reshape(-1, *x.shape[2:])
-        x = jax.lax.stop_gradient(attack_fn(key, predict_fn, flat, y)).reshape(x.shape)
 
     def loss(params):
         x_s, y_s = params["x"], params["y"]
         alpha = weights_of(_blocked(kernel_fn, x_s[None], x_s, columns), y_s, diag_reg)
-        fx = _blocked(kernel_fn, x, x_s, columns) @ alpha
-        value = weights @ jnp.sum((fx - y) ** 2, 1) / (2 * y.shape[1])
+        targets = x
+        if attack_fn is not None:  # the worst for the set as it is; they are then held fixed
+            x_0, alpha_0 = jax.lax.stop_gradient((x_s, alpha))
+
+            def predict_fn(flat):
+                return _blocked(kernel_fn, flat.reshape(x.shape), x_0, columns) @ alpha_0
+
+            targets = attack_fn(key, predict_fn, x.reshape(-1, *x.shape[2:]), y)
+            targets = jax.lax.stop_gradient(targets).reshape(x.shape)
+        fx = _blocked(kernel_fn, targets, x_s, columns) @ alpha
+        error = jnp.sum((fx - y) ** 2, 1) / (2 * y.shape[1])
         right = (fx > 0)[:, 0] == (y > 0)[:, 0] if y.shape[1] == 1 else fx.argmax(1) == y.argmax(1)
-        return value, weights @ right.astype(y.dtype)
+        return tuple(weights @ jnp.stack([error, right.astype(y.dtype)], 1))
 
     (value, accuracy), gradient = jax.value_and_grad(loss, has_aux=True)(params)
     gradient["y"] = jnp.where(learn_labels, gradient["y"], 0.0)
@@ -144,16 +144,18 @@ def weights_of(k: Array, y: Array, diag_reg: float | Array) -> Array:
     """
     shift = diag_reg * jnp.trace(k) / len(k)
     fixed = jax.lax.stop_gradient(k + shift * jnp.eye(len(k), dtype=k.dtype))
-    lower = jnp.linalg.cholesky(fixed)
+    # The transpose is equal, and lies in memory as LAPACK wants it.
+    lower = jax.lax.linalg.cholesky(fixed.T, symmetrize_input=False)
 
-    def by_eigenvectors(b: Array) -> Array:
-        values, vectors = jnp.linalg.eigh(fixed)
+    def by_eigenvectors() -> Array:
+        vectors, values = jax.lax.linalg.eigh(fixed.T, symmetrize_input=False)
         values = jnp.maximum(values, jax.lax.stop_gradient(shift))
-        return vectors @ ((vectors.T @ b) / values[:, None])
+        return jnp.linalg.qr((vectors * jnp.sqrt(values)[None, :]).T, mode="r").T
+
+    lower = jax.lax.cond(jnp.isfinite(lower[-1]).all(), lambda: lower, by_eigenvectors)
 
     def solve(_: Callable, b: Array) -> Array:
-        triangular = partial(jax.scipy.linalg.cho_solve, (lower, True))
-        return jax.lax.cond(jnp.isfinite(lower).all(), triangular, by_eigenvectors, b)
+        return jax.scipy.linalg.cho_solve((lower, True), b)
 
     rhs = y.astype(k.dtype)
     return jax.lax.custom_linear_solve(lambda a: k @ a + shift * a, rhs, solve, symmetric=True)

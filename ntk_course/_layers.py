@@ -42,9 +42,10 @@ def dense(pairs: Pairs, w_std: float, b_std: float) -> Pairs:
     if not b_std:
         return Pairs(a, e, pairs.chord)
     p, q = jnp.sqrt(a**2 + b_std**2), jnp.sqrt(e**2 + b_std**2)
+    before, after = a * e, p * q
     # A bias turns both directions towards each other; written without cancellation.
-    gap = 2 * b_std**2 * (a - e) ** 2 / (p * q + a * e + b_std**2)
-    return Pairs(p, q, (a * e * pairs.chord + gap) / (p * q))
+    gap = 2 * b_std**2 * (a - e) ** 2 / (after + before + b_std**2)
+    return Pairs(p, q, (before * pairs.chord + gap) / after)
 
 
 def _relu(pairs: Pairs) -> tuple[Pairs, Array]:
@@ -141,7 +142,9 @@ def _chord(k12: Array, p: Array, q: Array) -> Array:
 def input_pairs(x1: Array, x2: Array, w_std: float, b_std: float, precise: bool) -> Pairs:
     """The first dense layer on vectors: w^2 <x1, x2> / d + b^2."""
     norms = [_sqrt(jnp.sum(x**2, axis=1)) for x in (x1, x2)]
-    p, q = norms[0][:, None], norms[1][None, :]
+    # As matrices, by products with ones: a gradient then adds up rows and columns once, at the end.
+    p = norms[0][:, None] @ jnp.ones_like(norms[1])[None, :]
+    q = jnp.ones_like(norms[0])[:, None] @ norms[1][None, :]
     if precise:
         units1, units2 = (
             x / jnp.where(n > 0, n, 1.0)[:, None] for x, n in zip((x1, x2), norms, strict=True)
@@ -154,36 +157,41 @@ def input_pairs(x1: Array, x2: Array, w_std: float, b_std: float, precise: bool)
         near = jax.lax.stop_gradient(chord) < 1e-2
         equal = jax.lax.cond(
             near.any(),
-            lambda: near & (row_hash(x1)[:, None] == row_hash(x2)[None, :]),
+            lambda: near & equal_rows(x1, x2),
             lambda: jnp.zeros_like(near),
         )
         chord = jnp.where(equal, 0.0, chord)
     return dense(Pairs(p, q, chord), w_std / x1.shape[1] ** 0.5, b_std)
 
 
-def row_hash(x: Array, *, columns: int = 256) -> Array:
-    """One integer a row, equal for equal rows: a random linear hash of mixed bits.
+def equal_rows(x1: Array, x2: Array, *, columns: int = 256) -> Array:
+    """Which rows of x1 (n1, d) have the hash of which rows of x2 (n2, d), as equal rows do.
 
-    A few columns at a time, so that no second copy of x is made.
+    The hash is random and linear, of mixed bits. A few columns at a time, so that no second copy of
+    x1 and x2 is made.
     """
-    unsigned = jnp.uint64 if x.dtype == jnp.float64 else jnp.uint32
+    n1, d = x1.shape
+    unsigned = jnp.uint64 if x1.dtype == jnp.float64 else jnp.uint32
     # Drawn by NumPy: in JAX the drawing would take most of a kernel's compiling.
-    weights = np.random.default_rng(0).integers(2**64, size=x.shape[1], dtype=np.uint64)
-    weights = jnp.asarray(weights.astype(unsigned))
-    x = jax.lax.stop_gradient(x)
+    weights = np.random.default_rng(0).integers(2**64, size=d, dtype=np.uint64)
+    weights = jnp.asarray(weights.astype(unsigned))[None, :]
+    parts = -(-d // columns)
+    width = -(-d // parts)
 
-    def part(start: int | Array, width: int) -> Array:
-        some = jax.lax.dynamic_slice_in_dim(x, start, width, 1)
-        bits = jax.lax.bitcast_convert_type(some + 0.0, unsigned)
+    def add(i: Array, total: Array) -> Array:
+        start = jnp.minimum(i * width, d - width)  # the last part overlaps the one before
+
+        def cut(array: Array) -> Array:
+            return jax.lax.dynamic_slice_in_dim(array, start, width, 1)
+
+        some = jax.lax.stop_gradient(jnp.concatenate([cut(x1), cut(x2)]))
+        # -0.0 is 0.0; XLA takes adding 0.0 for doing nothing.
+        bits = jax.lax.bitcast_convert_type(jnp.where(some == 0, 0.0, some), unsigned)
         bits = (bits ^ (bits >> 16)) * unsigned(0x45D9F3B)
-        factors = jax.lax.dynamic_slice_in_dim(weights, start, width)
-        return ((bits ^ (bits >> 15)) * factors[None, :]).sum(1, dtype=unsigned)
+        return total + ((bits ^ (bits >> 15)) * cut(weights)).sum(1, dtype=unsigned)
 
-    full, rest = divmod(x.shape[1], columns)
-    total = part(full * columns, rest)
-    if not full:
-        return total
-    return jax.lax.fori_loop(0, full, lambda i, sum_: sum_ + part(i * columns, columns), total)
+    hashes = jax.lax.fori_loop(0, parts, add, jnp.zeros(n1 + len(x2), unsigned))
+    return hashes[:n1, None] == hashes[None, n1:]
 
 
 @partial(jax.jit, static_argnums=2)
@@ -201,24 +209,53 @@ def pixel_pairs(x1: Array, x2: Array, pool: bool) -> Pairs:
     return _from_distance(p, q, ((a - b) ** 2).sum(-3) / channels)
 
 
-@jax.jit
-def _from_distance(p: Array, q: Array, distance: Array, more: Array | float = 0.0) -> Pairs:
-    """Pairs from their squared distance |h1 - h2|^2, given as a sum of two parts."""
+def _from_distance(p: Array, q: Array, distance: Array) -> Pairs:
+    """Pairs from their squared distance |h1 - h2|^2."""
     zero = p * q <= 0
-    chord = (distance + more - (p - q) ** 2) / jnp.where(zero, 1.0, p * q)
+    chord = (distance - (p - q) ** 2) / jnp.where(zero, 1.0, p * q)
     return Pairs(p, q, jnp.where(zero, 0.0, jnp.maximum(chord, 0.0)))
 
 
-def convolve(pairs: Pairs, w_std: float, b_std: float) -> Pairs:
-    """A 3x3 SAME convolution: covariances and squared distances are averaged over windows."""
-    norms, alone = [], 0.0
-    for z in (pairs.p, pairs.q):
-        mean = window_mean(z**2)
-        norms.append(_sqrt(w_std**2 * mean + b_std**2))
-        # Where one window sticks out of its image and the other does not, what it misses.
-        both = jnp.broadcast_to(z**2, (*pairs.chord.shape[:-2], *z.shape[-2:]))
-        alone = alone + (mean - window_mean(both))
-    return _from_distance(*norms, window_mean(_distance(pairs, w_std**2)), w_std**2 * alone)
+def convolve(pairs: Pairs, w_std: float, b_std: float) -> tuple:
+    """A 3x3 SAME convolution: covariances and squared distances are averaged over windows.
+
+    The norm of each image, and what it adds to the mean squared distance on its own; the latter.
+    """
+
+    def one(z: Array) -> tuple:
+        # Where its window sticks out of its image and the other's does not, what the other misses.
+        both = window_mean(jnp.broadcast_to(z, (*pairs.chord.shape[:-2], *z.shape[-2:])))
+        return _window_norm(window_mean(z), both, w_std, b_std)
+
+    return one(pairs.p**2), one(pairs.q**2), window_mean(_distance(pairs, w_std**2))
+
+
+@jax.jit
+def _window_norm(mean: Array, both: Array, w_std: float | Array, b_std: float | Array) -> tuple:
+    return _sqrt(w_std**2 * mean + b_std**2), w_std**2 * (mean - both)
+
+
+@partial(jax.jit, static_argnums=0)
+def after_convolution(
+    activation: str, convolved: tuple, ntk: Array | None, w_std: float | Array
+) -> tuple[Pairs, Array]:
+    """Pairs after the activation, and E[sigma' sigma'] times the NTK before it.
+
+    `ntk` is the window mean of what this returned for the layer before.
+    """
+    (p, only_p), (q, only_q), distance = convolved
+    pairs = _from_distance(p, q, distance + only_p + only_q)
+    before = covariance(pairs) + (0.0 if ntk is None else w_std**2 * ntk)
+    pairs, derivative = NONLINEARITIES[activation](pairs)
+    return pairs, derivative * before
+
+
+@jax.jit
+def readout(pairs: Pairs, ntk: Array | None, w_std: float | Array, b_std: float | Array) -> Array:
+    """A dense readout of all pixels: the NNGP, or with what `after_convolution` gives, the NTK."""
+    axes = tuple(range(pairs.chord.ndim - 2))
+    nngp = w_std**2 * covariance(pairs).mean(axes) + b_std**2
+    return nngp if ntk is None else nngp + w_std**2 * ntk.mean(axes)
 
 
 @jax.jit

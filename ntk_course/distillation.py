@@ -140,9 +140,8 @@ def _one_step(key, init_fn, apply_fn, loss_fn, num_inits, num_steps, rate, learn
         return loss_fn(apply_fn(after, x_t), y_t) / len(x_t)
 
     def mean_loss(learned, key):
-        return jax.vmap(lambda k: loss(learned, init_fn(k)))(
-            jax.random.split(key, num_inits)
-        ).mean()
+        keys = jax.random.split(key, num_inits)
+        return jax.vmap(lambda k: loss(learned, init_fn(k)))(keys).mean()
 
     def update(carry, step):
         learned, state = carry
@@ -153,9 +152,8 @@ def _one_step(key, init_fn, apply_fn, loss_fn, num_inits, num_steps, rate, learn
         updates, state = adam.update(gradient, state)
         return (optax.apply_updates(learned, updates), state), value
 
-    (learned, _), losses = jax.lax.scan(
-        update, (learned, adam.init(learned)), jnp.arange(num_steps)
-    )
+    start = learned, adam.init(learned)
+    (learned, _), losses = jax.lax.scan(update, start, jnp.arange(num_steps))
     return learned, losses
 
 
@@ -186,9 +184,8 @@ def predict(
     """
     x_s, y_s = _checks.labelled("support", x_support, y_support)
     x_test = _checks.floats("x_test", x_test, ndim=x_s.ndim)
-    weights = _kip.weights_of(
-        jnp.asarray(kernels.gram(kernel_fn, x_s)), y_s, _checks.scalar("diag_reg", diag_reg)
-    )
+    diag_reg = _checks.scalar("diag_reg", diag_reg)
+    weights = _kip.weights_of(jnp.asarray(kernels.gram(kernel_fn, x_s)), y_s, diag_reg)
     weights = _checks.finite("x_support", np.asarray(weights), "make K + lambda I invertible")
     return kernels.gram(kernel_fn, x_test, x_s) @ weights
 

@@ -113,9 +113,7 @@ def fully_connected(
         return nngp if which == "nngp" else ntk
 
     def compute(which: str, x1: Array, x2: Array) -> Array:
-        pairs = _layers.input_pairs(x1, x2, stds[0], b_std, precise)
-        # For a gradient the layers are computed again: one pass over memory instead of many.
-        return jax.checkpoint(partial(layers, which))(pairs)
+        return layers(which, _layers.input_pairs(x1, x2, stds[0], b_std, precise))
 
     return _kernel(compute, ndim=2, numbers_per_pair=lambda _: 6)
 
@@ -152,16 +150,12 @@ def convolutional(
     pool = readout == "pool"
 
     def compute(which: str, x1: Array, x2: Array) -> Array:
-        pairs = _layers.convolve(_layers.pixel_pairs(x1, x2, pool), stds[0], b_std)
-        ntk = _layers.covariance(pairs)
-        for std in stds[1:-1]:
-            pairs, derivative = _layers.NONLINEARITIES[activation](pairs)
-            pairs = _layers.convolve(pairs, std, b_std)
-            ntk = _layers.covariance(pairs) + std**2 * _layers.window_mean(derivative * ntk)
-        pairs, derivative = _layers.NONLINEARITIES[activation](pairs)
-        axes = tuple(range(pairs.chord.ndim - 2))
-        nngp = stds[-1] ** 2 * _layers.covariance(pairs).mean(axes) + b_std**2
-        return nngp if which == "nngp" else nngp + stds[-1] ** 2 * (derivative * ntk).mean(axes)
+        pairs, ntk = _layers.pixel_pairs(x1, x2, pool), None
+        for std in stds[:-1]:
+            mean = None if ntk is None or which == "nngp" else _layers.window_mean(ntk)
+            convolved = _layers.convolve(pairs, std, b_std)
+            pairs, ntk = _layers.after_convolution(activation, convolved, mean, std)
+        return _layers.readout(pairs, None if which == "nngp" else ntk, stds[-1], b_std)
 
     def numbers_per_pair(image_shape: tuple) -> int:
         return 10 * (image_shape[0] * image_shape[1]) ** (2 if pool else 1)
@@ -205,9 +199,7 @@ def gram(
     symmetric = x2 is None
     x1 = _checks.floats("x1", x1, ndim=range(1, 6))
     x1, x2 = _checks.pair(x1, x2, ndim=x1.ndim)
-    out = _checks.returned("kernel_fn", kernel_fn, x1[:1], x2[:1])
-    rule = "return a matrix (n1, n2)"
-    _checks.require(out.shape == (1, 1), "kernel_fn", rule, f"shape {out.shape} for (1, 1)")
+    out = _checks.returned("kernel_fn", kernel_fn, x1[:1], x2[:1], like=(1, 1))
     n1, n2 = len(x1), len(x2)
     mesh = _devices.rows_mesh(mesh)
     per_pair = _bytes_per_pair(kernel_fn, x1) / mesh.size

@@ -267,6 +267,7 @@ def _epoch(fixed, key, state, x, y, learning_rate, numbers):
     options |= {"method": method, "num_steps": num_steps, "norm": norm, "bounds": bounds}
     batches = len(x) // size
     key_order, key_attack = jax.random.split(key)
+    update = optimizer(learning_rate).update
     order = jax.random.permutation(key_order, len(x))[: batches * size].reshape(batches, size)
 
     def step(state, batch):
@@ -278,9 +279,7 @@ def _epoch(fixed, key, state, x, y, learning_rate, numbers):
             return objective(step_key, predict_fn, x[rows], y[rows], **options)
 
         loss, gradient = jax.value_and_grad(loss_fn)(params)
-        updates, optimizer_state = optimizer(learning_rate).update(
-            gradient, optimizer_state, params
-        )
+        updates, optimizer_state = update(gradient, optimizer_state, params)
         return (optax.apply_updates(params, updates), optimizer_state), loss
 
     state, losses = jax.lax.scan(step, state, (order, jax.random.split(key_attack, batches)))

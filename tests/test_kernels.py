@@ -299,13 +299,20 @@ def test_fully_connected__is_homogeneous_and_rotation_invariant(rng):
     np.testing.assert_allclose(kernel_fn(x @ rotation), kernel_fn(x), rtol=1e-6)
 
 
-def test_row_hash__sees_equality_only(rng):
-    x = jnp.asarray(rng.integers(0, 17, size=(500, 64)) / 16, jnp.float32)
-    x = x.at[250:].set(x[:250])
-    hashes = np.asarray(_layers.row_hash(x))
-    assert (hashes[:250] == hashes[250:]).all()
-    assert len(np.unique(hashes)) == 250
-    assert _layers.row_hash(jnp.zeros((1, 3))) == _layers.row_hash(-jnp.zeros((1, 3)))
+@pytest.mark.parametrize("columns", [256, 64, 30, 1])  # one part, one, three that overlap, many
+def test_equal_rows__sees_equality_only(columns, rng):
+    x = rng.integers(0, 17, size=(500, 64)) / 16
+    x[250:] = x[:250]
+    other = np.concatenate([x[100:300], -x[:5]])
+    equal = (x[:, None] == other[None]).all(-1)
+    for dtype in (jnp.float32, jnp.float64):
+        rows = jnp.asarray(x, dtype), jnp.asarray(other, dtype)
+        np.testing.assert_array_equal(_layers.equal_rows(*rows, columns=columns), equal)
+    zero = jnp.zeros((1, 3))
+    assert _layers.equal_rows(zero, -zero).all()
+    for at in (0, 31, 63):  # one entry differs by one digit
+        near = jnp.asarray(x[:1]).at[0, at].add(1e-15)
+        assert not _layers.equal_rows(jnp.asarray(x[:1]), near, columns=columns).any()
 
 
 @pytest.mark.parametrize("precise", [False, True])
