@@ -194,8 +194,7 @@ def pgd(
     elif random_start:  # drawn while Python goes on
         starts = _draw(norm, runs, _checks.key(key), x, epsilon)
     jaxpr, out = _checks.traced("predict_fn", predict_fn, x)
-    rule = f"have the outputs' shape {out.shape}"
-    _checks.require(out.shape == y.shape, "y", rule, f"shape {y.shape}")
+    _checks.shape("y", y, out.shape, "One label for each output of `predict_fn`.")
     if not isinstance(predict_fn, jax.tree_util.Partial):
         predict_fn = jax.tree_util.Partial(predict_fn)
     values = (predict_fn, jaxpr.consts, x, y, starts, epsilon, step_size, jnp.zeros(()))
@@ -203,7 +202,7 @@ def pgd(
     size = len(x) if inside else len(x) // _devices.num_parts(x)
     parts = _cut(size, norm, best, x, y, starts, epsilon, lo, hi)
     model = ((norm, loss, targeted, x.shape[1:], best), predict_fn)
-    run, look = partial(_run, *model), partial(_look, *model)
+    run = partial(_run, *model)
     if not inside:  # compiled in this thread, whose settings of JAX the others do not have
         _, state, problem = parts[0]
         if _devices.loops_well(x, jaxpr):
@@ -211,8 +210,7 @@ def pgd(
         else:
             step = _devices.compiled(partial(_step, *model), state, *problem, step_size)
             run = partial(_repeat, step)
-        look = _devices.compiled(look, state, *problem) if best else None
-    climb = partial(_climb, run, look, steps, step_size, epsilon if best else None)
+    climb = partial(_climb, run, steps, step_size, epsilon if best else None)
     ends = _devices.at_once(climb, parts)
     for end in ends:
         _checks.finite("predict_fn", end[-1], "give finite outputs")
@@ -220,14 +218,17 @@ def pgd(
     return _checks.finite("step_size", found, "keep x finite") if best else found
 
 
-def _climb(run, look, num_steps, step_size, epsilon, part):
-    """The runs from all starts, one after another; no epsilon: nobody wants the best point."""
+def _climb(run, num_steps, step_size, epsilon, part):
+    """The runs from all starts, one after another; no epsilon: nobody wants the best point.
+
+    A step looks at a point before it moves it: so there is one more than there are points to reach.
+    """
     starts, state, problem = part
     if epsilon is not None:  # x itself, and the one long step of FGSM, are looked at first
-        state = look(run(state, *problem, epsilon, 1), *problem)
+        state = run(state, *problem, epsilon, 2)
+        num_steps += 1
     for start in starts:
         state = run((start, *state[1:]), *problem, step_size, num_steps)
-        state = state if epsilon is None else look(state, *problem)
     return state
 
 
@@ -267,9 +268,19 @@ def _join(parts: list[Array], shape: tuple) -> Array:
 @partial(jax.jit, static_argnums=0)
 def _step(options, predict_fn, state, y, ball, step_size):
     """One step, and the best point so far, if it is wanted: (x_adv, best, its gain)."""
-    gradient, gain = jax.grad(_gain, has_aux=True)(state[0], options, predict_fn, y)
-    moved = ball(state[0] + step_size * GEOMETRIES[options[0]].ascend(gradient))
-    return moved, *(_better(gain, *state) if options[-1] else ())
+    norm, loss, targeted, shape, best = options
+
+    def gain_of(x):
+        gain = LOSSES[loss](predict_fn(x.reshape(-1, *shape)), y) * (-1 if targeted else 1)
+        return gain.sum(), gain.astype(x.dtype)
+
+    gradient, gain = jax.grad(gain_of, has_aux=True)(state[0])
+    moved = ball(state[0] + step_size * GEOMETRIES[norm].ascend(gradient))
+    if not best:
+        return (moved,)
+    x_adv, top, top_gain = state
+    better = gain > top_gain
+    return moved, jnp.where(better[:, None], x_adv, top), jnp.where(better, gain, top_gain)
 
 
 def _run(options, predict_fn, state, y, ball, step_size, num_steps):
@@ -279,24 +290,6 @@ def _run(options, predict_fn, state, y, ball, step_size, num_steps):
 
 
 _run_jit = jax.jit(_run, static_argnums=0)
-
-
-@partial(jax.jit, static_argnums=0)
-def _look(options, predict_fn, state, y, _ball):
-    """The best point so far, the current one included."""
-    return state[0], *_better(_gain(state[0], options, predict_fn, y)[1], *state)
-
-
-def _better(gain, x_adv, top, top_gain):
-    """The better of the current point and the best so far, for each example, and its gain."""
-    better = gain > top_gain
-    return jnp.where(better[:, None], x_adv, top), jnp.where(better, gain, top_gain)
-
-
-def _gain(x, options, predict_fn, y):
-    _, loss, targeted, shape, _ = options
-    gain = LOSSES[loss](predict_fn(x.reshape(-1, *shape)), y) * (-1 if targeted else 1)
-    return gain.sum(), gain.astype(x.dtype)
 
 
 def evaluate(
@@ -338,8 +331,7 @@ def evaluate(
         part, labels = x[i : i + size], y[i : i + size]
         moved = part if name == "clean" else attacks[name](predict_fn, part, labels)
         fx = _checks.finite("predict_fn", predict_fn(moved), "give finite outputs")
-        right = jnp.argmax(fx, 1) == jnp.argmax(labels, 1)
-        found[name][i : i + size] = np.asarray(right)
+        found[name][i : i + size] = np.asarray(jnp.argmax(fx, 1) == jnp.argmax(labels, 1))
     found["worst"] = np.logical_and.reduce(list(found.values()))
     return found
 
