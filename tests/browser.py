@@ -120,34 +120,33 @@ def show(chromium):
     assert complaints == []
 
 
-# Code is thousands of tokens in a few colours: axe sees one of each look that a page shows.
-HIDE_REPEATED = """() => {
-  const behind = (element) => getComputedStyle(element).backgroundColor;
-  const look = (token) => {
-    const {color, backgroundColor, opacity, fontSize, fontWeight} = getComputedStyle(token);
-    const around = [token.parentElement, token.closest("pre"), token.closest(".highlight")];
-    return [token.className, color, backgroundColor, opacity, fontSize, fontWeight,
-            ...around.map(behind)].join();
-  };
-  const shown = (token) => !token.childElementCount && token.checkVisibility();
-  const tokens = [...document.querySelectorAll(".highlight pre span")].filter(shown);
-  const looks = tokens.map(look), seen = new Set();  // read before anything is written
-  tokens.forEach((token, i) => {
-    if (seen.has(looks[i])) token.style.visibility = "hidden";
-    seen.add(looks[i]);
-  });
+# Code is thousands of tokens in a few colours, and formulas in the text are hundreds of one make:
+# axe sees one of each class at each kind of place; of the others the text is left.
+LEAVE_ONE_OF_EACH = """() => {
+  const seen = new Set(), more = [];
+  const place = (e) => e ? [e.tagName, e.className, place(e.parentElement)].join() : "";
+  const parts = ".highlight pre span:not(:has(*)), mjx-container:not([display])";
+  for (const part of document.querySelectorAll(parts)) {
+    if (!part.checkVisibility()) continue;
+    const {color, backgroundColor, opacity, fontSize, fontWeight} = getComputedStyle(part);
+    const judged = part.textContent.length > 1;  // axe is not sure of single characters
+    const style = [color, backgroundColor, opacity, fontSize, fontWeight];
+    const look = [judged, place(part), ...style].join();
+    if (seen.has(look)) more.push(part);
+    seen.add(look);
+  }
+  for (const part of more) {  // after all is read: the styles need not be computed anew
+    part.replaceWith(part.matches(".highlight *") ? part.textContent : "x");
+  }
 }"""
-SHOW_ALL = """() => document.querySelectorAll(".highlight pre span").forEach(
-  (token) => { token.style.visibility = ""; })"""
 
 
 def complaints_of_axe(page):
-    """What axe calls serious or critical."""
+    """What axe calls serious or critical; the page is not whole afterwards."""
     from axe_playwright_python.sync_playwright import Axe
 
-    page.evaluate(HIDE_REPEATED)
+    page.evaluate(LEAVE_ONE_OF_EACH)
     found = Axe().run(page, options={"resultTypes": ["violations"]}).response["violations"]
-    page.evaluate(SHOW_ALL)
     return [
         (violation["id"], node["target"], node.get("failureSummary"))
         for violation in found

@@ -188,18 +188,11 @@ WALK = (Path(__file__).parent / "walk_slides.js").read_text("utf8")
 @pytest.mark.book
 @pytest.mark.browser
 @pytest.mark.parametrize("name", PAGES)
-def test_decks__every_slide_fits_and_is_readable(open_deck, name):
+def test_decks__every_slide_fits_is_readable_and_axe_finds_nothing_serious(open_deck, name):
     view = open_deck(name)
     assert view.evaluate("Reveal.getTotalSlides()") > 10
     assert view.evaluate(WALK) == []
     assert view.problems == []
-
-
-@pytest.mark.book
-@pytest.mark.browser
-@pytest.mark.parametrize("name", PAGES)
-def test_decks__axe_finds_nothing_serious(open_deck, name):
-    view = open_deck(name)
     # axe would take its time over hidden slides, and be unsure of colours before empty layers
     rest = ".slides > section:nth-child(n + 3), .backgrounds > *"
     view.evaluate("s => document.querySelectorAll(s).forEach(e => e.remove())", rest)
