@@ -150,6 +150,7 @@ def weights_of(k: Array, y: Array, diag_reg: float | Array) -> Array:
     def by_eigenvectors() -> Array:
         vectors, values = jax.lax.linalg.eigh(fixed.T, symmetrize_input=False)
         values = jnp.maximum(values, jax.lax.stop_gradient(shift))
+        # V sqrt(W) is a square root; by QR of its transpose it becomes triangular.
         return jnp.linalg.qr((vectors * jnp.sqrt(values)[None, :]).T, mode="r").T
 
     lower = jax.lax.cond(jnp.isfinite(lower[-1]).all(), lambda: lower, by_eigenvectors)

@@ -151,7 +151,10 @@ CASES = {
         (lambda: kernels.gram(FC.ntk, X, block_size=0), "`block_size` must be an integer >= 1"),
         (lambda: kernels.gram(FC.ntk, X, X[:, :2]), "must share"),
         (lambda: kernels.gram(FC.ntk, NAN), "`x1` must be finite"),
-        (lambda: kernels.gram(lambda a, b: a, X), "`kernel_fn` must return outputs of shape"),
+        (
+            lambda: kernels.gram(lambda a, b: a, X),
+            r"`kernel_fn` must return outputs of shape \(1, 1\)",
+        ),
         (lambda: kernels.gram(FC.ntk, X, memory_limit=-1), "`memory_limit` must be a finite"),
     ],
     "networks.fully_connected": [
@@ -351,7 +354,10 @@ CASES = {
         (lambda: attacks.fgsm(first, 2 * UNIT, COLUMN, epsilon=1), "`x` must lie within bounds"),
     ],
     "attacks.pgd": [
-        (lambda: pgd(y=COLUMN[:2]), "One label for each output of `predict_fn`."),
+        (
+            lambda: pgd(y=COLUMN[:2]),
+            r"`y` must have shape \(\d, \d\); got .* One label for each output",
+        ),
         (lambda: pgd(y=Y), "`y` must have 2 axes"),
         (lambda: pgd(num_steps=0), "`num_steps` must be an integer >= 1"),
         (lambda: pgd(restarts=0), "`restarts` must be an integer >= 1"),

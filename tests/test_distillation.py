@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from ntk_course import attacks, data, distillation, kernels, networks, regression
+from ntk_course import _kip, attacks, data, distillation, kernels, networks, regression
 
 FC = kernels.fully_connected(1, w_std=2**0.5, b_std=0.1).ntk
 
@@ -93,6 +93,17 @@ def test_kip__blocks_change_nothing(small, key, monkeypatch):
     parts = distillation.kip(key, FC, x, y, x_s, y_s, num_steps=5, learn_labels=True)
     for a, b in zip(whole, parts, strict=True):
         np.testing.assert_allclose(a, b, rtol=1e-9, atol=1e-11)
+
+
+def test_weights_of__fits_where_cholesky_breaks_down(rng):
+    points = rng.normal(size=(60, 3))
+    k = points @ points.T  # of rank 3
+    y = k @ rng.normal(size=(60, 2))
+    rounded, reg = jnp.asarray(k, jnp.float32), 1e-8
+    shifted = rounded + reg * jnp.trace(rounded) / 60 * jnp.eye(60, dtype=jnp.float32)
+    assert not jnp.isfinite(jnp.linalg.cholesky(shifted)).all()
+    weights = _kip.weights_of(rounded, jnp.asarray(y, jnp.float32), reg)
+    np.testing.assert_allclose(k @ weights, y, atol=5e-4 * np.abs(y).max())
 
 
 def test_kip__float32_with_equal_support_points_stays_finite(digits, key):
