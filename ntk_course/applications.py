@@ -306,8 +306,8 @@ def complete(
     y = np.asarray(_checks.floats("y", y, ndim=2))
     _checks.shape("observed", observed, y.shape, "One flag an entry.")
     _checks.shape("y", y, (len(k), None), "One row a prior.")
-    some = bool(observed.any(0).all())
-    _checks.require(some, "observed", "hold one entry a column at least", "an empty column")
+    some = "hold one entry a column at least"
+    _checks.require(bool(observed.any(0).all()), "observed", some, "an empty column")
     ridge = _checks.scalar("diag_reg", diag_reg, positive=True)
     patterns, which = np.unique(observed, axis=1, return_inverse=True)
     filled = np.empty(y.shape, k.dtype)
@@ -323,7 +323,7 @@ def complete(
 
 def leave_one_out(
     k: Float[Numbers, "n n"], y: Float[Numbers, "n c"], *, diag_reg: float
-) -> Float[Array, "n c"]:
+) -> Float[np.ndarray, "n c"]:
     """What kernel ridge regression predicts for each point when it is trained on all others.
 
     Math: y_i - alpha_i / [(K + lambda I)^(-1)]_ii, alpha = (K + lambda I)^(-1) y.
@@ -339,11 +339,10 @@ def leave_one_out(
     References:
         Arora et al. (2020), section 5, where parameters are chosen by validation.
     """
-    y = _checks.floats("y", y, ndim=2)
-    k = _checks.square("k", k)
+    k, y = _checks.square("k", k), np.asarray(_checks.floats("y", y, ndim=2))
     _checks.targets("y_train", y, len(k))
-    inverse = regression.fit(k, jnp.eye(len(k), dtype=k.dtype), diag_reg=diag_reg)
-    left = y - inverse @ y / jnp.diag(inverse)[:, None]
+    inverse = np.asarray(regression.fit(k, np.eye(len(k), dtype=k.dtype), diag_reg=diag_reg))
+    left = y - inverse @ y / np.diag(inverse)[:, None]
     return _checks.finite("diag_reg", left, "keep K finite")
 
 
@@ -380,16 +379,22 @@ def graph_ntk(
     graph = np.asarray(graph)
     _checks.require(graph.shape == (len(a),), "graph", f"have shape {(len(a),)}", graph.shape)
     _checks.require(bool(np.isin(graph, np.arange(len(a))).all()), "graph", "be 0, 1, ...", graph)
+    depth = _checks.integer("num_blocks", num_blocks), _checks.integer("num_layers", num_layers)
+    members = jnp.asarray(graph[:, None] == np.arange(graph.max() + 1)[None], x.dtype)
+    return _checks.finite("features", _graph_ntk(*depth, a, x, members), "keep the kernel finite")
+
+
+@partial(jax.jit, static_argnums=(0, 1))
+def _graph_ntk(num_blocks: int, num_layers: int, a: Array, x: Array, members: Array) -> Array:
     a = a + jnp.eye(len(a), dtype=a.dtype)
     sigma = theta = x @ x.T
-    for _ in range(_checks.integer("num_blocks", num_blocks)):
+    for _ in range(num_blocks):
         sigma, theta = a @ sigma @ a, a @ theta @ a
-        for _ in range(_checks.integer("num_layers", num_layers)):
+        for _ in range(num_layers):
             norms = jnp.sqrt(jnp.diag(sigma))
             size = norms[:, None] * norms[None, :]
             u = jnp.where(size > 0, sigma / jnp.where(size > 0, size, 1.0), 0.0)
             u = jnp.where(u > 1 - 32 * jnp.finfo(u.dtype).eps, 1.0, u)  # equal nodes, but rounded
             sigma = size * kernels.kappa_1(u)
             theta = theta * kernels.kappa_0(u) + sigma
-    members = jnp.asarray(graph[:, None] == np.arange(graph.max() + 1)[None], theta.dtype)
-    return _checks.finite("features", members.T @ theta @ members, "keep the kernel finite")
+    return members.T @ theta @ members

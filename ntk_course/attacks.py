@@ -19,7 +19,11 @@ def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[
 
     As log(1 + sum exp(f_wrong - f_right)): its gradient is no difference of two numbers near 1.
     """
-    fx, right = _classes(fx, y)
+    return _softplus_of_gaps(*_classes(fx, y))
+
+
+@jax.jit
+def _softplus_of_gaps(fx: Array, right: Array) -> Array:
     gap = fx - jnp.sum(fx, 1, where=right, keepdims=True)
     return jax.nn.softplus(jax.nn.logsumexp(jnp.where(right, -jnp.inf, gap), 1))
 

@@ -1,19 +1,15 @@
 """How the kernel of a network moves while the network is trained: distance, velocity, alignment."""
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Sequence
 from itertools import pairwise
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jaxtyping import Array, Float
 
 from ntk_course import _checks
 from ntk_course._checks import Numbers
-from ntk_course.networks import Params
-from ntk_course.training import Trajectory
 
 
 def center(k: Float[Numbers, "n n"]) -> Float[Array, "n n"]:
@@ -30,7 +26,11 @@ def center(k: Float[Numbers, "n n"]) -> Float[Array, "n n"]:
     References:
         Cortes et al. (2012), section 2. Lecture notes, section 4.
     """
-    k = _checks.square("k", k)
+    return _centred(_checks.square("k", k))
+
+
+@jax.jit
+def _centred(k: Array) -> Array:
     return k - k.mean(0, keepdims=True) - k.mean(1, keepdims=True) + k.mean()
 
 
@@ -56,16 +56,27 @@ def distance(k1: Float[Numbers, "n n"], k2: Float[Numbers, "n n"]) -> Float[Arra
     """
     k1, k2 = _checks.square("k1", k1), _checks.square("k2", k2)
     _checks.shape("k2", k2, k1.shape, "Compare kernels on the same points.")
-    u1, u2 = (_unit(name, k) for name, k in (("k1", k1), ("k2", k2)))
+    return _half_square(*(_unit(name, k) for name, k in (("k1", k1), ("k2", k2))))
+
+
+@jax.jit
+def _half_square(u1: Array, u2: Array) -> Array:
     return jnp.sum((u1 - u2) ** 2) / 2
 
 
 def _unit(name: str, k: Array) -> Array:
     """The matrix over its Frobenius norm."""
-    norm = _checks.finite(name, jnp.linalg.norm(k), "have a finite norm")
-    zero = not isinstance(k, jax.core.Tracer) and not bool(norm > 0)
+    unit, norm = _over_norm(k)
+    _checks.finite(name, norm, "have a finite norm")
+    zero = not isinstance(k, jax.core.Tracer) and not norm > 0
     _checks.require(not zero, name, "not be zero", "a zero matrix", "It has no direction.")
-    return k / norm
+    return unit
+
+
+@jax.jit
+def _over_norm(k: Array) -> tuple[Array, Array]:
+    norm = jnp.linalg.norm(k)
+    return k / norm, norm
 
 
 def velocity(
@@ -111,8 +122,13 @@ def alignment(k: Float[Numbers, "n n"], y: Float[Numbers, "n *out"]) -> Float[Ar
     """
     k = center(k)
     y = _checks.targets("y", y, len(k)).reshape(len(k), -1)
+    return jnp.vdot(_unit("k", k), _unit("y", _labels_kernel(y)))
+
+
+@jax.jit
+def _labels_kernel(y: Array) -> Array:
     y = y - y.mean(0, keepdims=True)
-    return jnp.sum(_unit("k", k) * _unit("y", y @ y.T))
+    return y @ y.T
 
 
 def concentration(k: Float[Numbers, "n n"], top: int = 1) -> Float[Array, ""]:
@@ -156,8 +172,13 @@ def label_share(
     k = center(_checks.symmetric("k", k))
     y = _checks.targets("y", y, len(k)).reshape(len(k), -1)
     y = _unit("y", y - y.mean(0, keepdims=True))
-    vectors = jnp.linalg.eigh(k)[1][:, -_top(top, len(k)) :]
-    return jnp.sum((vectors.T @ y) ** 2)
+    return _leading(k, y, _top(top, len(k)))
+
+
+@jax.jit
+def _leading(k: Array, y: Array, top: int | Array) -> Array:
+    parts = jnp.sum((jnp.linalg.eigh(k)[1].T @ y) ** 2, 1)  # by ascending eigenvalues
+    return jnp.sum(parts, where=jnp.arange(len(k)) >= len(k) - top)
 
 
 def _top(top: int, n: int) -> int:
@@ -165,82 +186,3 @@ def _top(top: int, n: int) -> int:
     top = _checks.integer("top", top)
     _checks.require(top <= n, "top", f"be at most n={n}", top, "There are no more eigenvalues.")
     return top
-
-
-def sgd(
-    key: Array,
-    apply_fn: Callable,
-    params: Params,
-    x_train: Float[Numbers, "n *shape"],
-    y_train: Float[Numbers, "n c"],
-    *,
-    learning_rate: float,
-    batch_size: int,
-    save_at: Sequence[int],
-    attack_fn: Callable | None = None,
-) -> Trajectory:
-    """Minibatch gradient descent on the cross-entropy, with parameters saved at some epochs.
-
-    Math: theta <- theta - eta grad_theta mean_(i in B) l(f(x_i; theta), y_i); with `attack_fn`, x_i
-    is replaced by its adversarial example against the current parameters (adversarial training).
-
-    Args:
-        key: of the orders of the examples, and of the attacks.
-        apply_fn: (params, x) -> logits, shape (n, C).
-        params: initial parameters, any pytree.
-        x_train: inputs, shape (n, ...).
-        y_train: one-hot labels, shape (n, C).
-        learning_rate: eta > 0, for the *mean* over a batch.
-        batch_size: examples a step; what is left over at the end of an epoch is left out.
-        save_at: epochs (0 is the start), ascending; the last one ends the training.
-        attack_fn: (key, predict_fn, x, y) -> x_adv, for example a `functools.partial` of
-            `attacks.pgd`; None trains plainly.
-    Returns:
-        A `Trajectory`; its steps are epochs.
-    Raises:
-        ValueError: if shapes do not match, epochs do not ascend, or training diverged.
-    References:
-        Madry et al. (2018), eq. 2.1. Lecture notes, section 3, eq. 30, and section 4.
-    """
-    x, y = _checks.labelled("train", x_train, y_train)
-    _checks.returned("apply_fn", apply_fn, params, x, like=y.shape)
-    _checks.is_callable("attack_fn", abs if attack_fn is None else attack_fn)
-    rate = _checks.scalar("learning_rate", learning_rate, positive=True)
-    size = _checks.integer("batch_size", batch_size)
-    _checks.require(size <= len(x), "batch_size", f"be at most n={len(x)}", size, "Lower it.")
-    epochs = _checks.steps("save_at", save_at)
-    ascending = len(epochs) > 0 and bool((np.diff(epochs) > 0).all())
-    _checks.require(ascending, "save_at", "be ascending epochs", epochs, "Sort them.")
-    saved, now, loss = [], 0, jnp.zeros(())
-    for epoch in epochs:
-        for i in range(now, epoch):
-            pass_key = jax.random.fold_in(_checks.key(key), i)
-            params, loss = _epoch(apply_fn, attack_fn, size, params, pass_key, x, y, rate)
-        now = epoch
-        saved.append(params)
-    fix = "Lower it."
-    _checks.require(bool(jnp.isfinite(loss)), "learning_rate", "keep the loss finite", rate, fix)
-    return Trajectory(np.array(epochs), jax.tree.map(lambda *leaves: jnp.stack(leaves), *saved))
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _epoch(apply_fn, attack_fn, size, params, key, x, y, rate):
-    """One pass over the examples in random order, and the last loss."""
-    optimizer = optax.sgd(rate)
-    order = jax.random.permutation(key, len(x))[: len(x) // size * size].reshape(-1, size)
-
-    def loss_fn(params, inputs, labels):
-        return optax.softmax_cross_entropy(apply_fn(params, inputs), labels).mean()
-
-    def step(carry, rows):
-        params, state = carry
-        inputs, labels = x[rows], y[rows]
-        if attack_fn is not None:
-            predict_fn = jax.tree_util.Partial(apply_fn, params)
-            inputs = attack_fn(jax.random.fold_in(key, rows[0]), predict_fn, inputs, labels)
-        loss, gradient = jax.value_and_grad(loss_fn)(params, inputs, labels)
-        updates, state = optimizer.update(gradient, state, params)
-        return (optax.apply_updates(params, updates), state), loss
-
-    (params, _), losses = jax.lax.scan(step, (params, optimizer.init(params)), order)
-    return params, losses[-1]

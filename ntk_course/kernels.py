@@ -297,9 +297,9 @@ def _rows(x: Array, size: int) -> Callable[[int], Array]:
     """Slices of `size` rows, the last one filled up by repeating, so that one compile serves."""
 
     def rows(start: int) -> Array:
-        part = x[start : start + size]
-        missing = size - part.shape[0]
-        return jnp.concatenate([part, jnp.repeat(part[-1:], missing, 0)]) if missing else part
+        part = jax.lax.dynamic_slice_in_dim(x, start, min(size, len(x) - start))
+        missing = [(0, size - len(part))] + [(0, 0)] * (x.ndim - 1)
+        return jnp.pad(part, missing, mode="edge") if missing[0][1] else part
 
     return rows
 

@@ -115,6 +115,10 @@ def fully_connected(
         x = _checks.floats("x", x, ndim=2, fix="One row a point; flatten images first.")
         _checks.shape("x", x, (None, d_in), f"The network was built with d_in={d_in}.")
         _checks.tree("params", params, shapes)
+        return forward(params, x)
+
+    @jax.jit
+    def forward(params, x):
         z = dense(params[0], x, stds[0], b_std)
         for layer, std in zip(params[1:], stds[1:], strict=True):
             z = dense(layer, sigma(z), std, b_std)
@@ -296,7 +300,11 @@ def twin(network: Network) -> Network:
 def _normal(shapes: Params, key: Array) -> Params:
     """Independent N(0, 1) entries for a tree of shapes, drawn at once (one compilation)."""
     leaves, tree = jax.tree.flatten(shapes, is_leaf=lambda s: isinstance(s, tuple))
-    ends = list(accumulate(prod(shape) for shape in leaves))
-    flat = jax.random.normal(_checks.key(key), (ends[-1],))
-    parts = zip([0, *ends], ends, leaves, strict=False)
-    return tree.unflatten([flat[start:end].reshape(shape) for start, end, shape in parts])
+    return tree.unflatten(_drawn(tuple(leaves), _checks.key(key)))
+
+
+@partial(jax.jit, static_argnums=0)
+def _drawn(shapes: tuple[tuple, ...], key: Array) -> list[Array]:
+    ends = list(accumulate(map(prod, shapes)))
+    flat = jax.random.normal(key, (ends[-1],))
+    return [flat[end - prod(s) : end].reshape(s) for end, s in zip(ends, shapes, strict=True)]

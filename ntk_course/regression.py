@@ -41,9 +41,8 @@ def fit(
     both = not isinstance(ridge, jax.core.Tracer) and ridge and diag_reg
     fix = "They differ by the mean of the diagonal of the kernel."
     _checks.require(not both, "ridge", "not be given together with `diag_reg`", ridge, fix)
-    shift = ridge + diag_reg * jnp.trace(k) / k.shape[0]
-    alpha = _solve(k, y, shift)
-    if not isinstance(alpha, jax.core.Tracer) and not bool(jnp.isfinite(alpha).all()):
+    alpha, shift, solved = _solve(k, y, ridge, diag_reg)
+    if not isinstance(solved, jax.core.Tracer) and not solved:
         smallest = float(jnp.linalg.eigvalsh(k)[0])
         _checks.fail(
             "k_train_train", "be positive definite after adding the ridge",
@@ -54,9 +53,12 @@ def fit(
 
 
 @jax.jit
-def _solve(k: Array, y: Array, shift: Array) -> Array:
-    factor = jax.scipy.linalg.cho_factor(k + shift * jnp.eye(k.shape[0], dtype=k.dtype), lower=True)
-    return jax.scipy.linalg.cho_solve(factor, y.astype(k.dtype))
+def _solve(k: Array, y: Array, ridge: float | Array, diag_reg: float | Array) -> tuple:
+    """The coefficients, lambda, and whether all is finite."""
+    shift = ridge + diag_reg * jnp.trace(k) / len(k)
+    factor = jax.scipy.linalg.cho_factor(k + shift * jnp.eye(len(k), dtype=k.dtype), lower=True)
+    alpha = jax.scipy.linalg.cho_solve(factor, y.astype(k.dtype))
+    return alpha, shift, jnp.isfinite(alpha).all()
 
 
 def predict(

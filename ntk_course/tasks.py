@@ -183,7 +183,7 @@ def energy_comparison(
     """
     n, d = _checks.integer("n", n), _checks.integer("d", d)
     x = jax.random.normal(_checks.key(key), (n, d, 2))
-    return x, jnp.sign(jnp.sum(x[..., 0] ** 2 - x[..., 1] ** 2, axis=1))
+    return x, jnp.sign(jnp.sum(x**2 * np.array([[[1, -1]]]), (1, 2)))
 
 
 def hypercube(k: int) -> Float[np.ndarray, "m k"]:

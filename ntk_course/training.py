@@ -23,7 +23,26 @@ class Trajectory(NamedTuple):
 
     def at(self, index: int) -> Params:
         """The parameters of one saved step."""
-        return jax.tree.map(lambda leaf: leaf[index], self.params)
+        return _pick(self.params, index)
+
+
+@jax.jit
+def _pick(params: Params, index: int | Array) -> Params:
+    return jax.tree.map(lambda leaf: leaf[index], params)
+
+
+@jax.jit
+def _stack(saved: list[Params]) -> Params:
+    return jax.tree.map(lambda *leaves: jnp.stack(leaves), *saved)
+
+
+def _saved_steps(save_at: Sequence[int] | None, name: str, last: int) -> np.ndarray:
+    """Checked steps at which parameters are kept; None is the last alone."""
+    steps = np.array([last] if save_at is None else _checks.steps("save_at", save_at))
+    ascending = steps.size > 0 and (np.diff(steps) > 0).all() and 0 <= steps[0] <= steps[-1] <= last
+    rule = f"be ascending, between 0 and {name}={last}"
+    _checks.require(bool(ascending), "save_at", rule, list(steps), "Sort them, without repeats.")
+    return steps
 
 
 def square_loss(fx: Numbers, y: Numbers) -> Array:
@@ -74,10 +93,7 @@ def gradient_descent(
     _checks.is_callable("optimizer", optimizer)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     last = _checks.integer("num_steps", num_steps)
-    steps = np.array([last] if save_at is None else _checks.steps("save_at", save_at))
-    ascending = steps.size > 0 and (np.diff(steps) > 0).all() and 0 <= steps[0] <= steps[-1] <= last
-    rule = f"be ascending steps between 0 and num_steps={last}"
-    _checks.require(bool(ascending), "save_at", rule, list(steps), "Sort them, without repeats.")
+    steps = _saved_steps(save_at, "num_steps", last)
 
     saved, now, state = [], 0, optimizer(rate).init(params)
     for step in map(int, steps):
@@ -89,7 +105,7 @@ def gradient_descent(
     stable = isinstance(loss, jax.core.Tracer) or bool(jnp.isfinite(loss))
     fix = "Gradient descent on the square loss needs eta < 2 / lambda_max of the NTK Gram matrix."
     _checks.require(stable, "learning_rate", "keep the loss finite", rate, fix)
-    return Trajectory(steps, jax.tree.map(lambda *leaves: jnp.stack(leaves), *saved))
+    return Trajectory(steps, _stack(saved))
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -111,10 +127,14 @@ METHODS = ("plain", "fgsm", "pgd", "trades")
 
 
 class Trained(NamedTuple):
-    """Trained parameters, and the mean loss of each epoch's batches, shape (num_epochs,)."""
+    """Trained parameters, the mean loss of each epoch's batches, and what was saved on the way.
+
+    Fields: params; losses, shape (num_epochs,); saved, whose steps are epochs.
+    """
 
     params: Params
     losses: Array
+    saved: Trajectory
 
 
 def objective(
@@ -201,6 +221,7 @@ def minibatch(
     batch_size: int = 64,
     learning_rate: float | Array = 0.01,
     optimizer: Callable[[float], optax.GradientTransformation] = optax.adam,
+    save_at: Sequence[int] | None = None,
 ) -> Trained:
     """Minibatch training on clean or on attacked examples, of any network.
 
@@ -225,6 +246,8 @@ def minibatch(
         batch_size: at most n.
         learning_rate: eta > 0.
         optimizer: learning rate -> optax optimizer.
+        save_at: epochs (0 is the start) at which parameters are kept, ascending; None keeps the
+            last only.
     Returns:
         A `Trained`.
     Raises:
@@ -249,14 +272,20 @@ def minibatch(
     numbers = (_checks.scalar("epsilon", epsilon), step_size, _checks.scalar("beta", beta))
     state, losses = (params, optimizer(rate).init(params)), []
     epochs = _checks.integer("num_epochs", num_epochs)
-    keys = jax.random.split(_checks.key(key), epochs)
+    kept, keys = (
+        _saved_steps(save_at, "num_epochs", epochs),
+        jax.random.split(_checks.key(key), epochs),
+    )
+    saved = [params] if kept[0] == 0 else []
     for i in runtime.progress(range(epochs), method, show=epochs * len(x) > 1_000_000):
         state, loss = _epoch(fixed, keys[i], state, x, y, rate, numbers)
         losses.append(loss)
+        if i + 1 in kept:
+            saved.append(state[0])
     losses = jnp.stack(losses)
     stable = isinstance(losses, jax.core.Tracer) or bool(jnp.isfinite(losses).all())
     _checks.require(stable, "learning_rate", "keep the loss finite", learning_rate, "Lower it.")
-    return Trained(state[0], losses)
+    return Trained(state[0], losses, Trajectory(kept, _stack(saved)))
 
 
 @partial(jax.jit, static_argnums=0)

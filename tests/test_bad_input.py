@@ -88,13 +88,6 @@ def kip(**changed):
     return distillation.kip(jax.random.key(0), **options)
 
 
-def sgd(**changed):
-    data = {"x_train": UNIT, "y_train": COLUMN, "learning_rate": 0.1, "batch_size": 2}
-    options = data | {"save_at": [1]} | changed
-    params = jnp.ones((3, options["y_train"].shape[-1]))
-    return evolution.sgd(jax.random.key(0), lambda w, x: x @ w, params, **options)
-
-
 def poison(**changed):
     data = {"x_train": UNIT, "y_train": COLUMN, "x_val": UNIT, "y_val": COLUMN}
     options = {"epsilon": 0.1, "t": 1.0, "step_size": 0.1, "num_steps": 1} | data | changed
@@ -282,6 +275,13 @@ CASES = {
         (lambda: minibatch(method="pgd", x_train=X), "`x` must lie within bounds"),
         (lambda: minibatch(method="madry"), "`method` must be one of 'plain'"),
         (lambda: minibatch(optimizer="adam"), "`optimizer` must be a function"),
+        (
+            lambda: minibatch(save_at=[1, 0]),
+            "`save_at` must be ascending, between 0 and num_epochs",
+        ),
+        (lambda: minibatch(save_at=[]), "`save_at` must be ascending"),
+        (lambda: minibatch(save_at=[9]), "`save_at` must be ascending"),
+        (lambda: minibatch(save_at=[0.5]), "`save_at` must be an integer >= 0"),
     ],
     "tasks.circle_angles": [
         (lambda: tasks.circle_angles(0), "`n` must be an integer >= 1"),
@@ -545,19 +545,6 @@ CASES = {
     "evolution.label_share": [
         (lambda: evolution.label_share(EYE, X[:2], 1), "`y` must have 4 rows"),
         (lambda: evolution.label_share(EYE, X, 9), "`top` must be at most n=4"),
-    ],
-    "evolution.sgd": [
-        (lambda: sgd(y_train=Y), "`y_train` must have 2 axes"),
-        (lambda: sgd(y_train=COLUMN[:2]), r"`y_train` must have shape \(4, any\)"),
-        (lambda: sgd(batch_size=5), "`batch_size` must be at most n=4"),
-        (lambda: sgd(save_at=[2, 1]), "`save_at` must be ascending epochs"),
-        (lambda: sgd(save_at=[]), "`save_at` must be ascending epochs"),
-        (lambda: sgd(save_at=[0.5]), "`save_at` must be an integer >= 0"),
-        (lambda: sgd(learning_rate=0.0), "`learning_rate` must be a finite number > 0"),
-        (
-            lambda: sgd(x_train=1e308 * UNIT),
-            "keep the loss finite",
-        ),
     ],
     "runtime.scale": [(lambda: runtime.scale("huge"), "`name` must be one of 'quick', 'full'")],
     "runtime.progress": [],

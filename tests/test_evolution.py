@@ -1,14 +1,9 @@
-"""Distance, velocity and alignment against NumPy; the minibatch loop against its formula."""
+"""Distance, velocity and alignment against NumPy."""
 
-from functools import partial
-
-import jax
-import jax.numpy as jnp
 import numpy as np
-import optax
 import pytest
 
-from ntk_course import attacks, empirical, evolution
+from ntk_course import evolution
 
 
 @pytest.fixture
@@ -18,20 +13,6 @@ def grams(rng):
         size=(4, 6, 3)
     )
     return features @ features.transpose(0, 2, 1)
-
-
-def linear(w, x):
-    return x @ w
-
-
-def loss(w, x, y):
-    return optax.softmax_cross_entropy(x @ w, y).mean()
-
-
-@pytest.fixture
-def problem(rng):
-    x = rng.uniform(size=(10, 3))
-    return x, np.eye(2)[rng.integers(0, 2, 10)], 0.1 * rng.normal(size=(3, 2))
 
 
 def test_center__is_the_gram_matrix_of_centred_features(rng):
@@ -104,57 +85,3 @@ def test_label_share__projects_on_the_leading_eigenvectors(grams, rng):
         got = evolution.label_share(grams[0], y, top)
         np.testing.assert_allclose(got, want.sum() / (labels**2).sum(), rtol=1e-9)
     np.testing.assert_allclose(evolution.label_share(grams[0], y, 6), 1)
-
-
-def test_sgd__one_full_batch_is_one_step_of_the_formula(key, problem):
-    x, y, w = problem
-    run = evolution.sgd(key, linear, w, x, y, learning_rate=0.3, batch_size=10, save_at=[0, 1, 3])
-    softmax = np.exp(x @ w) / np.exp(x @ w).sum(1, keepdims=True)
-    want = w - 0.3 * x.T @ (softmax - y) / 10
-    np.testing.assert_allclose(run.at(0), w)
-    np.testing.assert_allclose(run.at(1), want, rtol=1e-10)
-    for _ in range(2):
-        want = want - 0.3 * jax.grad(loss)(want, x, y)
-    np.testing.assert_allclose(run.at(2), want, rtol=1e-10)
-    assert run.steps.tolist() == [0, 1, 3]
-
-
-def test_sgd__sees_every_example_once_an_epoch(key):
-    x, y = np.eye(6), np.tile([[1.0, 0.0]], (6, 1))
-    run = evolution.sgd(
-        key, linear, np.zeros((6, 2)), x, y, learning_rate=1.0, batch_size=2, save_at=[1]
-    )
-    # A row of w is moved by its own example only, from 0, by a batch of two.
-    np.testing.assert_allclose(run.at(0), np.tile([[0.25, -0.25]], (6, 1)))
-
-
-def test_sgd__does_not_depend_on_what_is_saved(key, problem):
-    x, y, w = problem
-    ends = [
-        evolution.sgd(key, linear, w, x, y, learning_rate=0.3, batch_size=3, save_at=at).at(-1)
-        for at in ([4], [0, 1, 4])
-    ]
-    np.testing.assert_array_equal(*ends)
-    other = evolution.sgd(
-        jax.random.key(1), linear, w, x, y, learning_rate=0.3, batch_size=3, save_at=[4]
-    )
-    assert np.abs(other.at(-1) - ends[0]).max() > 1e-6
-
-
-def test_sgd__with_an_attack_trains_on_adversarial_examples(key, problem):
-    x, y, w = problem
-    attack_fn = partial(attacks.pgd, epsilon=0.1, step_size=0.1, num_steps=2, random_start=False)
-    options = {"learning_rate": 0.3, "batch_size": 10, "save_at": [1]}
-    run = evolution.sgd(key, linear, w, x, y, attack_fn=attack_fn, **options)
-    # The worst point of a linear classifier with two classes: against the sign of its weights.
-    right = np.where(y[:, :1] > 0, 1, -1) * np.sign(w[:, 0] - w[:, 1])[None]
-    worst = np.clip(x - 0.1 * right, 0, 1)
-    want = w - 0.3 * jax.grad(loss)(jnp.asarray(w), worst, y)
-    np.testing.assert_allclose(run.at(0), want, rtol=1e-9)
-
-
-def test_sgd__the_kernel_of_a_linear_model_does_not_move(key, problem):
-    x, y, w = problem
-    run = evolution.sgd(key, linear, w, x, y, learning_rate=0.3, batch_size=5, save_at=[0, 2, 5])
-    kernels = np.stack([empirical.ntk(linear, run.at(i), x) for i in range(3)])
-    assert (evolution.velocity(kernels, run.steps) == 0).all()

@@ -160,6 +160,7 @@ GOOD = {
         "key": KEY, "apply_fn": TWO.apply_fn, "params": PARAMS_TWO, "x_train": X,
         "y_train": ONE_HOT, "num_epochs": 1, "method": "trades", **BALL, "step_size": 0.1,
         "num_steps": 1, "beta": 2.0, "batch_size": 2, "learning_rate": 0.1, "optimizer": optax.sgd,
+        "save_at": [0, 1],
     },
     "tasks.circle_angles": {"n": 5, "density_ratio": 2.0},
     "tasks.circle_ntk": {"angles1": SIGNS, "angles2": X[:, 0], "bias": True},
@@ -210,11 +211,6 @@ GOOD = {
     "evolution.alignment": {"k": K, "y": SIGNS},
     "evolution.concentration": {"k": K, "top": 2},
     "evolution.label_share": {"k": K, "y": SIGNS, "top": 2},
-    "evolution.sgd": {
-        "key": KEY, "apply_fn": linear, "params": {"w": X.T[:, :2]}, "x_train": X,
-        "y_train": ONE_HOT, "learning_rate": 0.1, "batch_size": 2, "save_at": [0, 1],
-        "attack_fn": attack,
-    },
     "distillation.one_step": {
         "key": KEY, "network": NET, "x_target": X2, "y_target": X2[:, 0], "x_support": X,
         "y_support": SIGNS, "num_steps": 1, "learning_rate": 0.1, "inner_rate": 0.1,
@@ -269,7 +265,6 @@ UNCHECKED = {
     "networks.dense": "a step inside `apply_fn`, which has checked inputs and parameters",
     "distillation.inner_step": "one line of eq. 24 inside `one_step`, which has checked",
     "training.gradient_descent.at": "NumPy's indexing",
-    "evolution.sgd.at": "NumPy's indexing",
     "runtime.scale.pick": "gives one of its arguments back, whatever it is",
     "runtime.progress": "tqdm's own arguments",
 }

@@ -8,7 +8,7 @@ import numpy as np
 import optax
 import pytest
 
-from ntk_course import attacks, networks, training
+from ntk_course import attacks, empirical, evolution, networks, training
 
 NET = networks.fully_connected(6, 16, n_out=3, b_std=0.1)
 EPOCHS = {"num_epochs": 3, "batch_size": 16, "learning_rate": 0.05}
@@ -103,6 +103,73 @@ def test_minibatch__images_and_reproducible(rng):
     same(run(jax.random.key(0), **options), run(jax.random.key(0), **options), rtol=0)
     first, other = (run(jax.random.key(i), **options).losses for i in (0, 1))
     assert (first != other).any()
+
+
+def linear(w, x):
+    return x @ w
+
+
+@pytest.fixture
+def logistic(rng):
+    """Inputs, labels of two classes, and the weights of a linear classifier."""
+    x = rng.uniform(size=(10, 3))
+    return x, np.eye(2)[rng.integers(0, 2, 10)], 0.1 * rng.normal(size=(3, 2))
+
+
+def sgd(problem, epochs, *, batch_size=10, seed=0, **options):
+    """What SGD on a linear classifier leaves at these epochs."""
+    x, y, w = problem
+    options = {"learning_rate": 0.3, "optimizer": optax.sgd} | options
+    run = training.minibatch(
+        jax.random.key(seed), linear, w, x, y, num_epochs=epochs[-1], save_at=epochs,
+        batch_size=batch_size, **options,
+    )  # fmt: skip
+    np.testing.assert_array_equal(run.saved.at(-1), run.params)
+    return run.saved
+
+
+def test_minibatch__saves_what_the_formula_gives_after_each_step(logistic):
+    x, y, w = logistic
+    saved = sgd(logistic, [0, 1, 3])
+    softmax = np.exp(x @ w) / np.exp(x @ w).sum(1, keepdims=True)
+    want = w - 0.3 * x.T @ (softmax - y) / 10
+    np.testing.assert_allclose(saved.at(0), w)
+    np.testing.assert_allclose(saved.at(1), want, rtol=1e-10)
+    for _ in range(2):
+        softmax = np.exp(x @ want) / np.exp(x @ want).sum(1, keepdims=True)
+        want = want - 0.3 * x.T @ (softmax - y) / 10
+    np.testing.assert_allclose(saved.at(2), want, rtol=1e-10)
+    assert saved.steps.tolist() == [0, 1, 3]
+
+
+def test_minibatch__sees_every_example_once_an_epoch():
+    problem = np.eye(6), np.tile([[1.0, 0.0]], (6, 1)), np.zeros((6, 2))
+    saved = sgd(problem, [1], batch_size=2, learning_rate=1.0)
+    # A row of w is moved by its own example only, from 0, by a batch of two.
+    np.testing.assert_allclose(saved.at(0), np.tile([[0.25, -0.25]], (6, 1)))
+
+
+def test_minibatch__does_not_depend_on_what_is_saved(logistic):
+    ends = [sgd(logistic, at, batch_size=3).at(-1) for at in ([4], [0, 1, 4])]
+    np.testing.assert_array_equal(*ends)
+    assert np.abs(sgd(logistic, [4], batch_size=3, seed=1).at(-1) - ends[0]).max() > 1e-6
+
+
+def test_minibatch__an_attack_on_a_linear_classifier_is_known(logistic):
+    x, y, w = logistic
+    options = {"method": "pgd", "epsilon": 0.1, "step_size": 0.2, "num_steps": 1}
+    found = sgd(logistic, [1], **options).at(0)
+    # The worst point with two classes: against the sign of the weights, from wherever one starts.
+    right = np.where(y[:, :1] > 0, 1, -1) * np.sign(w[:, 0] - w[:, 1])[None]
+    worst = np.clip(x - 0.1 * right, 0, 1)
+    softmax = np.exp(worst @ w) / np.exp(worst @ w).sum(1, keepdims=True)
+    np.testing.assert_allclose(found, w - 0.3 * worst.T @ (softmax - y) / 10, rtol=1e-9)
+
+
+def test_minibatch__the_kernel_of_a_linear_model_does_not_move(logistic):
+    saved = sgd(logistic, [0, 2, 5], batch_size=5)
+    kernels = np.stack([empirical.ntk(linear, saved.at(i), logistic[0]) for i in range(3)])
+    assert (evolution.velocity(kernels, saved.steps) == 0).all()
 
 
 def test_convolutional__outputs_are_scalar_networks_with_the_same_hidden_layer(rng):

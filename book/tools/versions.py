@@ -48,7 +48,6 @@ def numbers() -> dict[str, float]:
         data,
         distillation,
         empirical,
-        evolution,
         kernels,
         networks,
         regression,
@@ -73,10 +72,6 @@ def numbers() -> dict[str, float]:
         jax.random.key(3), ntk, x, y, x[:10], y[:10], num_steps=5, batch_size=100
     )
     alpha = regression.fit(ntk(x), y, ridge=0.1)
-    sgd = evolution.sgd(
-        jax.random.key(4), lambda w, x: x @ w, jnp.zeros((64, 10)), x_train=x, y_train=y,
-        learning_rate=0.01, batch_size=20, save_at=[20],
-    )  # fmt: skip
     found = {
         "digits drawn (sum of pixels)": x.sum(),
         "a network at initialization (norm of outputs)": jnp.linalg.norm(net.apply_fn(params, x)),
@@ -92,7 +87,6 @@ def numbers() -> dict[str, float]:
         "three epochs of Adam (norm of outputs)": jnp.linalg.norm(judge(x_test)),
         "PGD, 10 steps (mean loss)": attacks.cross_entropy(judge(moved), y).mean(),
         "KIP, 5 steps (last loss)": kip.losses[-1],
-        "20 steps of SGD (norm of weights)": jnp.linalg.norm(sgd.params[-1]),
     }
     return {name: float(np.asarray(value)) for name, value in found.items()}
 
