@@ -199,7 +199,8 @@ def gram(
     symmetric = x2 is None
     x1 = _checks.floats("x1", x1, ndim=range(1, 6))
     x1, x2 = _checks.pair(x1, x2, ndim=x1.ndim)
-    out = _checks.returned("kernel_fn", kernel_fn, x1[:1], x2[:1], like=(1, 1))
+    one = [jax.ShapeDtypeStruct((1, *x.shape[1:]), x.dtype) for x in (x1, x2)]
+    out = _checks.returned("kernel_fn", kernel_fn, *one, like=(1, 1))
     n1, n2 = len(x1), len(x2)
     mesh = _devices.rows_mesh(mesh)
     per_pair = _bytes_per_pair(kernel_fn, x1) / mesh.size
@@ -296,10 +297,12 @@ def _store(result: np.ndarray, i: int, j: int, block: Array, symmetric: bool) ->
 def _rows(x: Array, size: int) -> Callable[[int], Array]:
     """Slices of `size` rows, the last one filled up by repeating, so that one compile serves."""
 
+    x, numpy = (np.asarray(x), np) if _checks.on_cpu(x) else (x, jnp)  # NumPy compiles nothing
+
     def rows(start: int) -> Array:
-        part = jax.lax.dynamic_slice_in_dim(x, start, min(size, len(x) - start))
+        part = x[start : start + size]
         missing = [(0, size - len(part))] + [(0, 0)] * (x.ndim - 1)
-        return jnp.pad(part, missing, mode="edge") if missing[0][1] else part
+        return jnp.asarray(numpy.pad(part, missing, mode="edge") if missing[0][1] else part)
 
     return rows
 
