@@ -32,7 +32,7 @@ def load() -> types.ModuleType:
     if importlib.util.find_spec("neural_tangents") is None:
         raise ModuleNotFoundError(
             "neural-tangents is not installed. Run `pip install --no-deps neural-tangents==0.6.5` "
-            "and `pip install frozendict` (its dependency tf2jax would pull in TensorFlow)."
+            "and `pip install frozendict` (its other dependencies would pull in TensorFlow)."
         )
     _supply_core_names()
     _supply_util()

@@ -306,8 +306,8 @@ def complete(
     y = np.asarray(_checks.floats("y", y, ndim=2))
     _checks.shape("observed", observed, y.shape, "One flag an entry.")
     _checks.shape("y", y, (len(k), None), "One row a prior.")
-    some = "hold one entry a column at least"
-    _checks.require(bool(observed.any(0).all()), "observed", some, "an empty column")
+    some = bool(observed.any(0).all())
+    _checks.require(some, "observed", "hold one entry a column at least", "an empty column")
     ridge = _checks.scalar("diag_reg", diag_reg, positive=True)
     patterns, which = np.unique(observed, axis=1, return_inverse=True)
     filled = np.empty(y.shape, k.dtype)
@@ -323,7 +323,7 @@ def complete(
 
 def leave_one_out(
     k: Float[Numbers, "n n"], y: Float[Numbers, "n c"], *, diag_reg: float
-) -> Float[np.ndarray, "n c"]:
+) -> Float[Array, "n c"]:
     """What kernel ridge regression predicts for each point when it is trained on all others.
 
     Math: y_i - alpha_i / [(K + lambda I)^(-1)]_ii, alpha = (K + lambda I)^(-1) y.
@@ -339,10 +339,10 @@ def leave_one_out(
     References:
         Arora et al. (2020), section 5, where parameters are chosen by validation.
     """
-    k, y = _checks.square("k", k), np.asarray(_checks.floats("y", y, ndim=2))
+    k, y = _checks.square("k", k), _checks.floats("y", y, ndim=2)
     _checks.targets("y_train", y, len(k))
-    inverse = np.asarray(regression.fit(k, np.eye(len(k), dtype=k.dtype), diag_reg=diag_reg))
-    left = y - inverse @ y / np.diag(inverse)[:, None]
+    inverse = regression.fit(k, jnp.eye(len(k), dtype=k.dtype), diag_reg=diag_reg)
+    left = y - inverse @ y / jnp.diag(inverse)[:, None]
     return _checks.finite("diag_reg", left, "keep K finite")
 
 

@@ -296,13 +296,13 @@ def _store(result: np.ndarray, i: int, j: int, block: Array, symmetric: bool) ->
 
 def _rows(x: Array, size: int) -> Callable[[int], Array]:
     """Slices of `size` rows, the last one filled up by repeating, so that one compile serves."""
-
-    x, numpy = (np.asarray(x), np) if _checks.on_cpu(x) else (x, jnp)  # NumPy compiles nothing
+    # NumPy, where it reads the same memory, compiles nothing.
+    x, pad = (np.asarray(x), np.pad) if _checks.on_cpu(x) else (x, jnp.pad)
 
     def rows(start: int) -> Array:
         part = x[start : start + size]
         missing = [(0, size - len(part))] + [(0, 0)] * (x.ndim - 1)
-        return jnp.asarray(numpy.pad(part, missing, mode="edge") if missing[0][1] else part)
+        return jnp.asarray(pad(part, missing, mode="edge") if missing[0][1] else part)
 
     return rows
 
