@@ -25,7 +25,8 @@ class Geometry(NamedTuple):
 
 def _norms(v: Array) -> Array:
     """The l2 norm of each example, with its axes kept."""
-    return jnp.sqrt(jnp.sum(v**2, tuple(range(1, v.ndim)), keepdims=True))
+    squares = jnp.sum(v**2, tuple(range(1, v.ndim)), keepdims=True)
+    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
 
 
 def _unit(v: Array) -> Array:
@@ -39,7 +40,8 @@ def _unit(v: Array) -> Array:
 def _shift(x: Array, delta: Number) -> Array:
     """x + delta, one digit back where that was rounded away from x: nothing moves by more."""
     moved = x + delta
-    return jnp.where(jnp.abs(moved - x) > jnp.abs(delta), jnp.nextafter(moved, x), moved)
+    at, to, most = jax.lax.stop_gradient((moved, x, delta))  # nextafter has no derivative
+    return moved + jnp.where(jnp.abs(at - to) > jnp.abs(most), jnp.nextafter(at, to) - at, 0.0)
 
 
 def _linf_ball(x: Array, epsilon: Number, lo: Number, hi: Number) -> Callable:

@@ -63,7 +63,7 @@ def _erf(pairs: Pairs) -> tuple[Pairs, Array]:
         return _sqrt(2 / pi * jnp.arctan2(2 * p**2, jnp.sqrt(1 + 4 * p**2)))
 
     p, q, k12 = pairs.p, pairs.q, covariance(pairs)
-    sine2 = pairs.chord * (1.0 - pairs.chord / 4)
+    sine2 = jnp.where(pairs.chord < 0, 0.0, pairs.chord * (1.0 - pairs.chord / 4))
     root = jnp.sqrt(1 + 2 * p**2 + 2 * q**2 + 4 * (p * q) ** 2 * sine2)
     k12, p, q = 2 / pi * jnp.arctan2(2 * k12, root), norm(p), norm(q)
     return Pairs(p, q, _chord(k12, p, q)), 4 / pi / root
@@ -262,11 +262,12 @@ def readout(pairs: Pairs, ntk: Array | None, w_std: float | Array, b_std: float 
 def window_mean(k: Array) -> Array:
     """The mean over 3x3 windows, zero outside; pairs of pixels (h, w, h', w') move together.
 
-    An axis of length 1 belongs to the other image and stays. Rows are added first, then columns.
+    An axis of length 1 belongs to the other image and stays, or to an image one pixel high or wide,
+    whose neighbours are outside. Rows are added first, then columns.
     """
     for first in (0, 1):
         axes = [axis for axis in range(first, k.ndim - 2, 2) if k.shape[axis] > 1]
-        k = k + _shift(k, axes, 1) + _shift(k, axes, -1)
+        k = k + (_shift(k, axes, 1) + _shift(k, axes, -1) if axes else 0.0)
     return k / 9
 
 

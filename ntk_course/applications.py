@@ -10,7 +10,7 @@ import optax
 import scipy.linalg
 from jaxtyping import Array, Bool, Float, Int
 
-from ntk_course import _checks, attacks, empirical, kernels, regression
+from ntk_course import _checks, _layers, attacks, empirical, kernels, regression
 from ntk_course._checks import Numbers
 
 
@@ -340,7 +340,7 @@ def leave_one_out(
         Arora et al. (2020), section 5, where parameters are chosen by validation.
     """
     k, y = _checks.square("k", k), _checks.floats("y", y, ndim=2)
-    _checks.targets("y_train", y, len(k))
+    _checks.targets("y", y, len(k))
     inverse = regression.fit(k, jnp.eye(len(k), dtype=k.dtype), diag_reg=diag_reg)
     left = y - inverse @ y / jnp.diag(inverse)[:, None]
     return _checks.finite("diag_reg", left, "keep K finite")
@@ -391,7 +391,7 @@ def _graph_ntk(num_blocks: int, num_layers: int, a: Array, x: Array, members: Ar
     for _ in range(num_blocks):
         sigma, theta = a @ sigma @ a, a @ theta @ a
         for _ in range(num_layers):
-            norms = jnp.sqrt(jnp.diag(sigma))
+            norms = _layers._sqrt(jnp.diag(sigma))
             size = norms[:, None] * norms[None, :]
             u = jnp.where(size > 0, sigma / jnp.where(size > 0, size, 1.0), 0.0)
             u = jnp.where(u > 1 - 32 * jnp.finfo(u.dtype).eps, 1.0, u)  # equal nodes, but rounded

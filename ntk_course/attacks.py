@@ -175,7 +175,7 @@ def pgd(
         targeted: descend the loss of `y` instead.
         random_start: begin at a uniform point of the ball, not at x.
         x_start: begin at these points, moved into the ball, shape (n, ...).
-        restarts: number of runs; the best counts.
+        restarts: number of runs; the best counts (without `best` the last).
         best: return, for each example, the point with the largest loss of all visited, x and FGSM's
             point included (so PGD is never weaker than FGSM); False returns the last point.
     Returns:
@@ -216,8 +216,8 @@ def pgd(
             run = partial(_repeat, step)
     climb = partial(_climb, run, steps, step_size, epsilon if best else None)
     ends = _devices.at_once(climb, parts)
-    for end in ends:
-        _checks.finite("predict_fn", end[-1], "give finite outputs")
+    for found in (values for end in ends for values in (end[-1], end[0])):
+        _checks.finite("predict_fn", found, "give finite outputs and gradients")
     found = _join([end[1 if best else 0] for end in ends], x.shape)
     return _checks.finite("step_size", found, "keep x finite") if best else found
 
@@ -325,8 +325,11 @@ def evaluate(
     x, y = _checks.floats("x", x, ndim=range(2, 6)), _checks.floats("y", y, ndim=2)
     _checks.shape("y", y, (len(x), None), "One row for each input.")
     size = _checks.integer("batch_size", batch_size)
-    named = isinstance(attacks, Mapping) and attacks and all(map(callable, attacks.values()))
-    _checks.require(named, "attacks", "name at least one attack", attacks, "Pass a dictionary.")
+    free = isinstance(attacks, Mapping) and {"clean", "worst"}.isdisjoint(attacks)
+    named = bool(free and attacks) and all(map(callable, attacks.values()))
+    rule = "name at least one attack, and none of them clean or worst"
+    _checks.require(named, "attacks", rule, attacks, "Pass a dictionary.")
+    _checks.require(y.shape[1] > 1, "y", "have two columns at least", f"shape {y.shape}")
     _checks.returned("predict_fn", predict_fn, x[:1], like=(1, y.shape[1]))
     found = {name: np.zeros(len(x), bool) for name in ("clean", *attacks)}
     starts = range(0, len(x), size)
@@ -351,10 +354,11 @@ def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
     two = two and not any(isinstance(b, str) for b in bounds) and bounds[0] < bounds[1]
     _checks.require(two, "bounds", "be (smallest, largest) or None", bounds, "Images: (0, 1).")
     if not isinstance(x, jax.core.Tracer):
+        low, high = map(x.dtype.type, bounds)  # x knows them only as rounded
         with jax.ensure_compile_time_eval():  # also where a trace has closed over x
             near = np.asarray(x) if _checks.on_cpu(x) else x
             smallest, largest = float(near.min()), float(near.max())
-        inside = bounds[0] <= smallest <= largest <= bounds[1]
+        inside = bool(low <= smallest <= largest <= high)
         got = f"values from {smallest:g} to {largest:g}"
         _checks.require(inside, "x", f"lie within bounds={bounds}", got, "Pass other `bounds`.")
     return x, epsilon, bounds

@@ -99,7 +99,10 @@ def check(name: str, answer: object) -> None:
 
 
 def _is_numbers(value: object) -> bool:
-    return np.asarray(value).dtype.kind in "iuf"
+    try:
+        return np.asarray(value).dtype.kind in "iuf"
+    except ValueError:  # ragged
+        return False
 
 
 def _same(expected: object, answer: object, key: Mapping[str, Any]) -> bool:
@@ -108,8 +111,6 @@ def _same(expected: object, answer: object, key: Mapping[str, Any]) -> bool:
         same_shape = _is_numbers(answer) and np.shape(answer) == np.shape(expected)
         tolerance = {"rtol": key.get("rtol", 0.01), "atol": key.get("atol", 0.0)}
         return same_shape and bool(np.allclose(np.asarray(answer, float), expected, **tolerance))
-    if isinstance(expected, bool):
-        return answer in (expected,) and isinstance(answer, bool | np.bool_)
     words = [[w] if isinstance(w, str) else w for w in (expected, answer)]
     try:
         left, right = ({str(w).strip().casefold() for w in many} for many in words)

@@ -166,9 +166,8 @@ def zca(
     x = _each_image(np.asarray(flatten(x_train)), unit_norm)
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
     values = np.maximum(values, 0) + reg * values.mean()
-    _checks.require(
-        bool(values[0] > 0), "reg", "make the covariance positive definite", reg, "Raise it."
-    )
+    regular = bool(values[0] > len(values) * np.finfo(float).eps * values[-1])
+    _checks.require(regular, "reg", "make the covariance positive definite", reg, "Raise it.")
     matrix = vectors / np.sqrt(values) @ vectors.T
 
     def whiten(images: Float[Numbers, "m *shape"]) -> np.ndarray:

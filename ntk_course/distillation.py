@@ -308,7 +308,7 @@ def kip(
         "support": _checkpoint.digest(np.asarray(x_s), np.asarray(y_s)),
         "kernel_fn": _checkpoint.digest(np.asarray(kernel_fn(x_s[:2], x_t[:2]))),
         "options": _checkpoint.digest(
-            rate, n, diag_reg, learn_labels, attack_fn is None, saved_steps.tolist()
+            rate, n, diag_reg, learn_labels, not attack_fn, not augment_fn, saved_steps.tolist()
         ),
     }
     params = {"x": x_s, "y": y_s}

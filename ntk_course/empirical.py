@@ -51,11 +51,12 @@ def ntk(
     rule = "return outputs of shape (n,) or (n, n_out)"
     _checks.require(rows, "apply_fn", rule, f"shape {out} for n={len(x1)}", "Flatten the outputs.")
     _checks.tree("params", params)
-    return _checks.finite("params", _jacobian_ntk(apply_fn, params, x1, x2), "keep K finite")
+    k = _jacobian_ntk(apply_fn, params, x1, None if x2 is x1 else x2)
+    return _checks.finite("params", k, "keep K finite")
 
 
 @partial(jax.jit, static_argnums=0)
-def _jacobian_ntk(apply_fn: Callable, params: Params, x1: Array, x2: Array) -> Array:
+def _jacobian_ntk(apply_fn: Callable, params: Params, x1: Array, x2: Array | None) -> Array:
     def jacobian(x):
         return jax.vmap(lambda one: jax.jacrev(lambda p: apply_fn(p, one[None])[0])(params))(x)
 
@@ -63,7 +64,9 @@ def _jacobian_ntk(apply_fn: Callable, params: Params, x1: Array, x2: Array) -> A
         a, b = (j.reshape(j.shape[0], -1, leaf.size) for j in (a, b))
         return jnp.einsum("ikp,jkp->ij", a, b) / a.shape[1]
 
-    return sum(jax.tree.leaves(jax.tree.map(contract, jacobian(x1), jacobian(x2), params)))
+    first = jacobian(x1)
+    second = first if x2 is None else jacobian(x2)
+    return sum(jax.tree.leaves(jax.tree.map(contract, first, second, params)))
 
 
 def layerwise_ntk(
@@ -104,16 +107,16 @@ def layerwise_ntk(
     fix = "Pass the params of a scalar network on inputs of this width."
     _checks.shape("params[0]['w']", params[0]["w"], (None, x1.shape[1]), fix)
     _checks.shape("params[-1]['w']", params[-1]["w"], (1, None), fix)
-    k = _contract_layers(activation, stds, b_std, params, x1, x2)
+    k = _contract_layers(activation, stds, b_std, params, x1, None if x2 is x1 else x2)
     return _checks.finite("params", k, "keep K finite")
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
 def _contract_layers(
-    activation: str, stds: tuple, b_std: float, params: list, x1: Array, x2: Array
+    activation: str, stds: tuple, b_std: float, params: list, x1: Array, x2: Array | None
 ) -> Array:
     first = list(_signals(activation, stds, b_std, params, x1))
-    second = first if x2 is x1 else _signals(activation, stds, b_std, params, x2)
+    second = first if x2 is None else _signals(activation, stds, b_std, params, x2)
     kernel = 0.0
     for (a1, delta1), (a2, delta2) in zip(first, second, strict=True):
         kernel = kernel + (a1 @ a2.T + b_std**2) * (delta1 @ delta2.T)

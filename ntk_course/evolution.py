@@ -56,27 +56,16 @@ def distance(k1: Float[Numbers, "n n"], k2: Float[Numbers, "n n"]) -> Float[Arra
     """
     k1, k2 = _checks.square("k1", k1), _checks.square("k2", k2)
     _checks.shape("k2", k2, k1.shape, "Compare kernels on the same points.")
-    return _half_square(*(_unit(name, k) for name, k in (("k1", k1), ("k2", k2))))
-
-
-@jax.jit
-def _half_square(u1: Array, u2: Array) -> Array:
+    u1, u2 = (_unit(name, k) for name, k in (("k1", k1), ("k2", k2)))
     return jnp.sum((u1 - u2) ** 2) / 2
 
 
 def _unit(name: str, k: Array) -> Array:
     """The matrix over its Frobenius norm."""
-    unit, norm = _over_norm(k)
-    _checks.finite(name, norm, "have a finite norm")
-    zero = not isinstance(k, jax.core.Tracer) and not norm > 0
+    norm = _checks.finite(name, jnp.linalg.norm(k), "have a finite norm")
+    zero = not isinstance(norm, jax.core.Tracer) and not norm > 0
     _checks.require(not zero, name, "not be zero", "a zero matrix", "It has no direction.")
-    return unit
-
-
-@jax.jit
-def _over_norm(k: Array) -> tuple[Array, Array]:
-    norm = jnp.linalg.norm(k)
-    return k / norm, norm
+    return k / norm
 
 
 def velocity(

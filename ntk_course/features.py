@@ -155,13 +155,14 @@ def ntk_features(
     """Split the predictor f = K(x, X_T) K^(-1) Y_T along the eigenvectors of the Gram matrix.
 
     Math: f^(i)(x) = K(x, X_T) lambda_i^(-1) v_i v_i^T Y_T, sum_i f^(i) = f. On the training points
-    f^(i) = v_i (v_i . Y_T), hence rho_i = |v_i . Y_T| / sqrt(n) and sum_i rho_i^2 = 1.
+    f^(i) = v_i (v_i . Y_T), hence rho_i = |v_i . Y_T| / sqrt(n); sum_i rho_i^2 = 1 if K has an
+    inverse.
 
     Args:
         k_train_train: Gram matrix of the training inputs, shape (n, n).
         y_train: labels +-1, shape (n,).
     Returns:
-        An `NtkFeatures`; eigenvalues below rounding are 0 and have no feature (alphas 0).
+        An `NtkFeatures`; eigenvalues below rounding are 0 and have no feature (alphas and rho 0).
     Raises:
         ValueError: if shapes do not match, a label is not +-1, or the matrix is no Gram matrix.
     Example:
@@ -173,7 +174,8 @@ def ntk_features(
     """
     eigenvalues, v = dynamics.eigenmodes(k_train_train)
     y = _labels("y_train", y_train, len(v))
-    share, known = v.T @ y, eigenvalues > 0
+    known = eigenvalues > 0
+    share = jnp.where(known, v.T @ y, 0.0)
     inverse = jnp.where(known, 1.0 / jnp.where(known, eigenvalues, 1.0), 0.0)
     return NtkFeatures(eigenvalues, v * (inverse * share)[None, :], jnp.abs(share) / len(y) ** 0.5)
 

@@ -212,7 +212,7 @@ def gram(
     starts1, starts2 = range(0, n1, size), range(0, n2, size)
     blocks = [(i, j) for i in starts1 for j in starts2 if not symmetric or j >= i]
     result = np.empty((n1, n2), out.dtype)
-    rows1, rows2 = _rows(x1, size), _rows(x2, size)
+    rows1, rows2 = (_rows(x, min(size, len(x) + -len(x) % mesh.size)) for x in (x1, x2))
     block_fn = _block_fn(getattr(kernel_fn, "unchecked", kernel_fn), mesh)
     show = len(blocks) >= 64 if progress is None else progress
     label = f"kernel blocks, {needed / 1e6:,.0f} MB"
@@ -296,13 +296,14 @@ def _store(result: np.ndarray, i: int, j: int, block: Array, symmetric: bool) ->
 
 def _rows(x: Array, size: int) -> Callable[[int], Array]:
     """Slices of `size` rows, the last one filled up by repeating, so that one compile serves."""
+    device = next(iter(x.devices()))
     # NumPy, where it reads the same memory, compiles nothing.
     x, pad = (np.asarray(x), np.pad) if _checks.on_cpu(x) else (x, jnp.pad)
 
     def rows(start: int) -> Array:
         part = x[start : start + size]
         missing = [(0, size - len(part))] + [(0, 0)] * (x.ndim - 1)
-        return jnp.asarray(pad(part, missing, mode="edge") if missing[0][1] else part)
+        return jax.device_put(pad(part, missing, mode="edge") if missing[0][1] else part, device)
 
     return rows
 

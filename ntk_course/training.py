@@ -22,8 +22,8 @@ class Trajectory(NamedTuple):
     params: Params
 
     def at(self, index: int) -> Params:
-        """The parameters of one saved step."""
-        return _pick(self.params, index)
+        """The parameters of one saved step, by its place in `steps`, as of a list."""
+        return _pick(self.params, range(len(self.steps))[index])
 
 
 @jax.jit
@@ -36,12 +36,18 @@ def _stack(saved: list[Params]) -> Params:
     return jax.tree.map(lambda *leaves: jnp.stack(leaves), *saved)
 
 
+def _all_finite(*values: Params) -> bool:
+    """Whether no array of a tree has NaN or infinite entries; what a trace does not know passes."""
+    known = [a for a in jax.tree.leaves(values) if not isinstance(a, jax.core.Tracer)]
+    return all(bool(np.isfinite(np.asarray(a)).all()) for a in known)
+
+
 def _saved_steps(save_at: Sequence[int] | None, name: str, last: int) -> np.ndarray:
     """Checked steps at which parameters are kept; None is the last alone."""
     steps = np.array([last] if save_at is None else _checks.steps("save_at", save_at))
     ascending = steps.size > 0 and (np.diff(steps) > 0).all() and 0 <= steps[0] <= steps[-1] <= last
     rule = f"be ascending, between 0 and {name}={last}"
-    _checks.require(bool(ascending), "save_at", rule, list(steps), "Sort them, without repeats.")
+    _checks.require(bool(ascending), "save_at", rule, steps.tolist(), "Sort them, without repeats.")
     return steps
 
 
@@ -102,9 +108,8 @@ def gradient_descent(
         )
         now = step
         saved.append(params)
-    stable = isinstance(loss, jax.core.Tracer) or bool(jnp.isfinite(loss))
     fix = "Gradient descent on the square loss needs eta < 2 / lambda_max of the NTK Gram matrix."
-    _checks.require(stable, "learning_rate", "keep the loss finite", rate, fix)
+    _checks.require(_all_finite(loss, params), "learning_rate", "keep the loss finite", rate, fix)
     return Trajectory(steps, _stack(saved))
 
 
@@ -267,6 +272,7 @@ def minibatch(
         attacks.project(x[:1], x[:1], epsilon, norm=norm, bounds=None)
         attacks.project(x, x, 0.0, bounds=bounds)
     num_steps = _checks.integer("num_steps", num_steps)
+    bounds = None if method == "plain" else bounds
     fixed = (apply_fn, optimizer, size, method, num_steps, norm, bounds)
     step_size = None if step_size is None else _checks.scalar("step_size", step_size)
     numbers = (_checks.scalar("epsilon", epsilon), step_size, _checks.scalar("beta", beta))
@@ -283,7 +289,7 @@ def minibatch(
         if i + 1 in kept:
             saved.append(state[0])
     losses = jnp.stack(losses)
-    stable = isinstance(losses, jax.core.Tracer) or bool(jnp.isfinite(losses).all())
+    stable = _all_finite(losses, state[0])
     _checks.require(stable, "learning_rate", "keep the loss finite", learning_rate, "Lower it.")
     return Trained(state[0], losses, Trajectory(kept, _stack(saved)))
 

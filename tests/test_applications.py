@@ -272,3 +272,13 @@ def test_graph_ntk__does_not_depend_on_the_order_of_the_nodes(rng):
     k = partial(applications.graph_ntk, num_blocks=2)
     moved = k(a[np.ix_(order, order)], x[order], graph[order])
     np.testing.assert_allclose(moved, k(a, x, graph), rtol=1e-7)  # kinks at angle 0
+
+
+def test_graph_ntk__neighbourhoods_that_sum_to_zero(rng):
+    complete = np.ones((4, 4), np.float32) - np.eye(4, dtype=np.float32)
+    for _ in range(20):
+        features = rng.normal(size=(4, 3)).astype(np.float32)
+        found = applications.graph_ntk(complete, features - features.mean(0), np.zeros(4, int))
+        np.testing.assert_allclose(found, 0, atol=1e-3)  # of terms near 100
+    alone = lambda f: applications.graph_ntk(np.zeros((2, 2)), f, np.arange(2)).sum()  # noqa: E731
+    assert np.isfinite(jax.grad(alone)(jnp.array([[1.0, 2.0], [0.0, 0.0]]))).all()

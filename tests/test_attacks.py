@@ -160,6 +160,27 @@ def test_pgd__of_a_closed_over_network_away_from_the_cpu(rng, monkeypatch):
         jax.jit(lambda x: net.apply_fn(spoilt, x))(x)
 
 
+def test_pgd__bounds_that_float32_rounds_are_those_of_its_own_points(rng):
+    x = rng.uniform(0, 0.6, (9, 3)).astype(np.float32)
+    y, options = np.eye(3)[rng.integers(0, 3, 9)], {"epsilon": 0.2, "bounds": (0.0, 0.6)}
+    found = attacks.fgsm(linear(np.eye(3, dtype=np.float32)), x, y, **options)
+    assert float(found.max()) == float(np.float32(0.6)) > 0.6
+    attacks.fgsm(linear(np.eye(3, dtype=np.float32)), found, y, **options)
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_project__has_a_gradient_also_where_nothing_has_moved(rng, norm):
+    x = rng.uniform(0.3, 0.7, (2, 4))
+    delta = rng.normal(size=(2, 4)) * np.array([[1e-3], [1.0]])  # inside the ball, and outside
+    for moved in (x, x + delta):
+        value = lambda z: jnp.sum(attacks.project(z, x, 0.1, norm=norm) ** 2)  # noqa: E731
+        gradient = jax.grad(value)(jnp.asarray(moved))
+        assert np.isfinite(gradient).all()
+    each = [1e-6 * row.reshape(2, 4) for row in np.eye(8)]
+    by_hand = [(value(x + delta + e) - value(x + delta - e)) / 2e-6 for e in each]
+    np.testing.assert_allclose(gradient.ravel(), by_hand, atol=1e-5)
+
+
 def test_pgd__begins_where_it_is_told(machine):
     predictors, x, y = machine
     options = {"epsilon": 0.1, "step_size": 0.0, "num_steps": 1, "best": False}

@@ -68,6 +68,13 @@ def pgd(**changed):
     return attacks.pgd(jax.random.key(0), first, **options)
 
 
+def root_pgd(**changed):
+    """Of a function that is finite everywhere, and its gradient nowhere."""
+    zero = lambda x: jnp.sqrt(jnp.sum((x - x) ** 2, 1, keepdims=True))  # noqa: E731
+    options = {"epsilon": 0.1, "step_size": 0.1, "num_steps": 2, "loss": "square"} | changed
+    return attacks.pgd(jax.random.key(0), lambda x: first(x) + zero(x), UNIT, COLUMN, **options)
+
+
 def column(x):
     return x[:, 0]
 
@@ -249,6 +256,7 @@ CASES = {
         (lambda: descend(y_train=jnp.ones((4, 1))), r"`y_train` must have shape \(4\)"),
         (lambda: descend(learning_rate=0.0), "`learning_rate` must be a finite number > 0"),
         (lambda: descend(num_steps=0), "`num_steps` must be an integer >= 1"),
+        (lambda: descend(num_steps=1, learning_rate=1e308), "must keep the loss finite"),
         (lambda: descend(save_at=[2, 1]), "`save_at` must be ascending"),
         (lambda: descend(save_at=[0, 9]), "between 0 and num_steps=3"),
         (lambda: descend(save_at=[]), "`save_at` must be ascending"),
@@ -363,12 +371,16 @@ CASES = {
         (lambda: pgd(restarts=0), "`restarts` must be an integer >= 1"),
         (lambda: pgd(loss="hinge"), "`loss` must be one of 'cross_entropy'"),
         (lambda: pgd(x=NAN), "`x` must be finite"),
+        (lambda: root_pgd(best=True), "`predict_fn` must give finite outputs and gradients"),
+        (lambda: root_pgd(best=False), "`predict_fn` must give finite outputs and gradients"),
         (lambda: pgd(step_size=-1), "`step_size` must be a finite number >= 0"),
         (lambda: pgd(x_start=UNIT[:1]), "`x_start` must have shape"),
     ],
     "attacks.evaluate": [
         (lambda: attacks.evaluate(first, UNIT, COLUMN, {}), "`attacks` must name at least one"),
         (lambda: attacks.evaluate(first, UNIT, COLUMN[:2], {"a": 1}), "`y` must have shape"),
+        (lambda: attacks.evaluate(first, UNIT, COLUMN, {"a": abs}), "`y` must have two columns"),
+        (lambda: attacks.evaluate(first, UNIT, ONE_HOT, {"clean": abs}), "none of them clean"),
     ],
     "features.normalize": [
         (lambda: features.normalize(None, X), "`feature_fn` must be a function"),
@@ -415,6 +427,14 @@ CASES = {
     "data.zca": [
         (lambda: data.zca(IMAGES, reg=-1.0), "`reg` must be a finite number >= 0"),
         (lambda: data.zca(0 * IMAGES), "`reg` must make the covariance positive definite"),
+        # Images without their mean: the covariance is singular but for rounding.
+        *[
+            (
+                lambda i=i: data.zca(np.random.default_rng(i).uniform(size=(200, 6)), reg=0.0),
+                "`reg` must make the covariance positive definite",
+            )
+            for i in range(5)
+        ],
         (lambda: data.zca(X)(X[:, :2]), r"`images` must match; got images=\(4, 2\)"),
     ],
     "data.augment": [

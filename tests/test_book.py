@@ -300,11 +300,16 @@ def test_figures__have_no_light_panel_in_dark_mode(book_url, open_page, page):
     view = open_page(f"{book_url}/{page}", mode="dark", mathematics=False)
     behind = """f => { const out = []; for (let e = f; e && !e.matches('main'); e = e.parentElement)
         out.push(getComputedStyle(e).backgroundColor); return out; }"""
-    for figure in view.locator(".course-figure").all():
+    parts = ".course-figure, .course-quiz, .course-quiz .ask, .course-quiz .tick"
+    for figure in view.locator(parts).all():
         for colour in figure.evaluate(behind):
             parts = [float(part) for part in re.findall(r"[\d.]+", colour)]
             transparent = len(parts) == 4 and parts[3] == 0
             assert transparent or max(parts[:3]) < 100, f"light panel {colour} in dark mode"
+    # The theme knows no class of theirs: a drawing is as wide as its panel, where clicks are read.
+    for panel in view.locator(".course-figure .panel:has(> svg)").all():
+        outer, inner = panel.evaluate("p => [p, p.querySelector('svg')].map(e => e.clientWidth)")
+        assert abs(outer - inner) <= 1
 
 
 @pytest.mark.browser
@@ -319,7 +324,7 @@ def test_reader__whole_path_through_a_chapter(book_url, open_page):
     view.keyboard.press("End")
     assert changes(view, figure, before)
 
-    card = view.locator(".course-quiz .card").first
+    card = view.locator(".course-quiz .ask").first
     card.scroll_into_view_if_needed()
     options, reasons = card.get_by_role("button"), card.locator(".why")
     verdicts = []

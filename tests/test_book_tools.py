@@ -57,6 +57,11 @@ def test_new_chapter__keeps_the_rules_and_is_listed(tree):
         exec(cell, namespace)
 
 
+def test_new_chapter__an_appendix_has_a_letter(tree):
+    path = new_chapter.create("91_more", tree)
+    assert "\n# B. More\n" in path.read_text("utf8")
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [("my topic", "two digits and a slug"), ("04_new", "free number"), ("", "`NAME` must be")],

@@ -229,6 +229,8 @@ def test_kip__foreign_checkpoints_are_refused_and_left(small, key, tmp_path):
             distillation.kip(*arguments, **options)
     with pytest.raises(ValueError, match="differs in options"):
         distillation.kip(key, FC, x, y, x_s, y_s, learning_rate=0.1, **options)
+    with pytest.raises(ValueError, match="differs in options"):
+        distillation.kip(key, FC, x, y, x_s, y_s, augment_fn=lambda key, batch: batch, **options)
     assert path.read_bytes() == whole
 
 

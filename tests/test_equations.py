@@ -24,6 +24,7 @@ def test_equations__all_are_traced_and_the_page_says_so():
     ("change", "message"),
     [
         ({"code": ["kernels.kappa_7"]}, "kappa_7"),
+        ({"code": ["kernls.kappa_1"]}, "kernls"),
         ({"tests": ["test_kernels::test_gone"]}, "test_gone"),
         ({"tests": []}, "living functions and tests"),
         ({"label": "eq-99"}, "each equation once"),

@@ -1,5 +1,6 @@
 """Distance, velocity and alignment against NumPy."""
 
+import jax
 import numpy as np
 import pytest
 
@@ -28,6 +29,12 @@ def test_distance__is_one_minus_the_cosine(grams):
     by_hand = 1 - np.trace(a @ b.T) / np.sqrt((a**2).sum() * (b**2).sum())
     np.testing.assert_allclose(evolution.distance(a, b), by_hand, rtol=1e-12)
     np.testing.assert_allclose(evolution.distance(b, a), by_hand, rtol=1e-12)
+
+
+def test_distance__to_a_fixed_kernel_inside_jit(grams):
+    a, b = grams[:2]
+    inside = jax.jit(lambda k: evolution.distance(k, b))(a)
+    np.testing.assert_allclose(inside, evolution.distance(a, b), rtol=1e-12)
 
 
 def test_distance__knows_no_scale_and_keeps_its_digits(grams):

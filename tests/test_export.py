@@ -153,6 +153,34 @@ def test_configure__sets_address_and_branch_everywhere_and_back(copy):
     assert {path: path.read_text("utf8") for path in configuring.files()} == before
 
 
+def test_configure__a_name_may_begin_with_the_old_one(copy):
+    old = configuring.repository()[0]
+    configuring.configure(f"{old}.github.io")
+    for path in configuring.files():
+        assert "github.io.github.io" not in path.read_text("utf8"), path
+    assert configuring.repository() == (f"{old}.github.io", "main")
+
+
+def test_configure__a_run_that_failed_can_be_repeated(copy, monkeypatch):
+    old, written = configuring.repository()[0], []
+    whole = configuring._files.whole
+
+    def full(path):
+        written.append(path)
+        if len(written) > 3:
+            raise OSError(28, "No space left on device")
+        return whole(path)
+
+    monkeypatch.setattr(configuring._files, "whole", full)
+    with pytest.raises(SystemExit, match="No space left"):
+        configuring.main(["https://github.com/a/b"])
+    monkeypatch.undo()
+    monkeypatch.setattr(configuring, "ROOT", copy)
+    configuring.main(["https://github.com/a/b"])
+    for path in configuring.files():
+        assert old not in path.read_text("utf8"), path
+
+
 @pytest.mark.parametrize(
     "url",
     ["", "github.com/a/b", "https://github.com/a", "https://github.com/a/b.git",

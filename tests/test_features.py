@@ -93,6 +93,7 @@ def test_ntk_features__duplicates_have_no_feature():
     assert parts.eigenvalues[-1] == 0
     assert not parts.alphas[:, -1].any()
     assert np.isfinite(parts.alphas).all()
+    assert parts.usefulness[-1] == 0
 
 
 def cifar_pair(rng, low=0, high=1, n=500):

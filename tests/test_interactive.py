@@ -212,6 +212,18 @@ def test_explore_linearized_dynamics__shows_errors_in_words(explorer):
     assert not explorer.button.disabled
 
 
+def test_explorer__an_interrupted_training_can_be_repeated(explorer, monkeypatch):
+    assert explorer.widget is not None
+
+    def interrupted(values, on_progress):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(explorer, "_experiment", interrupted)
+    explorer.button.click()
+    assert explorer.message.value.startswith("Interrupted.")
+    assert not explorer.button.disabled
+
+
 def test_explore_spectral_bias__target_and_bias_change_the_picture(live):
     explorer = live.explore_spectral_bias((1, 3), (1.0, 0.5), num_points=12, width=16, num_steps=20)
     assert explorer.widget is not None
@@ -240,6 +252,8 @@ def test_explorer__static_build_shows_one_line_and_builds_no_widget(explorer, li
 def test_explore__rejects_bad_input(live, untyped):
     with pytest.raises(ValueError, match="`width` must be one of 16"):
         live.explore_spectral_bias(width=5)
+    with pytest.raises(ValueError, match="`frequencies` must be different"):
+        live.explore_spectral_bias((1, 1), (1.0, 0.5))
     with pytest.raises(ValueError, match="`num_steps` must be at most 20000"):
         live.explore_spectral_bias(num_steps=10**6)
     with pytest.raises(ValueError, match="`y_train` must have shape"):

@@ -256,6 +256,24 @@ def test_figure__work_per_frame(show, flows, circles):
     assert max(times) < 16, f"median milliseconds a frame: {times}"
 
 
+def test_format__digits_signs_and_powers(show, circles):
+    page = show(circles[0])
+    shown = page.evaluate("""() => [
+        ...[0.00999999977648258, 0.02, -9.996, 4e-4].map((v) => NtkCourse.format(v, 2)),
+        ...[9.996, 99.96, 1.234e-4, 123456, 0].map((v) => NtkCourse.format(v)),
+        NtkCourse.format(4e-4, 1)]""")
+    assert shown == [
+        "0.010", "0.020", "−10", "4·10⁻⁴", "10.0", "100", "1.2·10⁻⁴", "1.2·10⁵", "0", "4·10⁻⁴",
+    ]  # fmt: skip
+
+
+def test_figures__two_of_a_kind_stand_on_one_page_without_their_notes(show, circles):
+    page = show(circles[0], circles[0])
+    assert page.locator(".course-figure").count() == 2
+    assert page.locator(".course-figure .panel").count() % 2 == 0
+    assert not any(note.is_visible() for note in page.locator(".still").all())
+
+
 def test_base__image_band_and_missing_values_can_be_drawn(show, circles):
     page = show(circles[0])
     paths = page.evaluate("""() => {

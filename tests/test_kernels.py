@@ -74,6 +74,24 @@ def test_convolutional__agrees_with_neural_tangents(
         assert np.delete(error[:3], np.arange(0, 9, 4)).max() <= 1e-10, "generic pairs"
 
 
+@pytest.mark.parametrize("readout", ["flatten", "pool"])
+@pytest.mark.parametrize("shape", [(1, 5), (5, 1), (1, 1)])
+def test_convolutional__of_images_one_pixel_high_or_wide(stax, rng, shape, readout):
+    x = rng.normal(size=(4, *shape, 2))
+    ours = kernels.convolutional(2, readout=readout, w_std=1.3, b_std=0.2)
+    theirs = neural_tangents_kernel(stax, 2, "relu", 1.3, 0.2, conv=True, pool=readout == "pool")
+    for which in ("nngp", "ntk"):
+        error = relative_error(getattr(ours, which)(x, x[:3]), theirs(x, x[:3], which))
+        assert error.max() <= 1e-7
+
+
+def test_erf__parallel_rows_of_any_length_are_finite_in_float32(rng):
+    b = rng.normal(size=(1, 50)).astype(np.float32)
+    kernel_fn = kernels.fully_connected(1, "erf").ntk
+    for size in (1.0, 1e2, 1e4):
+        assert np.isfinite(kernel_fn(size * np.concatenate([b, np.float32(1.001) * b]))).all()
+
+
 @pytest.mark.parametrize("depth", [1, 3, 10])
 @pytest.mark.parametrize(("w_std", "b_std"), NORMALIZATIONS)
 def test_fully_connected__float32_diagonal_and_duplicates(rng, depth, w_std, b_std):
@@ -234,6 +252,18 @@ def test_gram__equals_the_unblocked_kernel(rng, block_size):
     np.testing.assert_array_equal(symmetric, symmetric.T)
     rectangular = kernels.gram(kernel_fn, x, x[:7], block_size=block_size)
     np.testing.assert_allclose(rectangular, kernel_fn(x, x[:7]), rtol=1e-12)
+
+
+def test_gram__a_small_side_is_not_filled_up_to_the_blocks_of_the_large_one(rng):
+    x, seen = rng.normal(size=(900, 3)), []
+
+    def kernel_fn(x1, x2):
+        seen.append((len(x1), len(x2)))
+        return x1 @ x2.T
+
+    np.testing.assert_allclose(kernels.gram(kernel_fn, x, x[:4]), x @ x[:4].T, rtol=1e-12)
+    np.testing.assert_allclose(kernels.gram(kernel_fn, x[:4], x), x[:4] @ x.T, rtol=1e-12)
+    assert all(4 in shape for shape in seen if shape != (1, 1))
 
 
 def test_gram__does_symmetric_work_once(rng):

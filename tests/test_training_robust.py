@@ -142,6 +142,26 @@ def test_minibatch__saves_what_the_formula_gives_after_each_step(logistic):
     assert saved.steps.tolist() == [0, 1, 3]
 
 
+def test_saved__out_of_range_is_an_error(logistic):
+    saved = sgd(logistic, [0, 2])
+    np.testing.assert_array_equal(saved.at(-2), saved.at(0))
+    for index in (2, -3):
+        with pytest.raises(IndexError):
+            saved.at(index)
+
+
+@pytest.mark.parametrize("method", ["fgsm", "pgd", "trades"])
+def test_objective__gradient_of_a_closure_is_that_of_a_partial(problem, method):
+    params, x, y = problem
+    options = {"method": method, "epsilon": 0.1, "num_steps": 2, "norm": "l2"}
+
+    def loss(params, predict_of):
+        return training.objective(jax.random.key(3), predict_of(params), x, y, **options)
+
+    closed = jax.grad(loss)(params, lambda p: lambda z: NET.apply_fn(p, z))
+    same(closed, jax.grad(loss)(params, partial(jax.tree_util.Partial, NET.apply_fn)), rtol=1e-9)
+
+
 def test_minibatch__sees_every_example_once_an_epoch():
     problem = np.eye(6), np.tile([[1.0, 0.0]], (6, 1)), np.zeros((6, 2))
     saved = sgd(problem, [1], batch_size=2, learning_rate=1.0)

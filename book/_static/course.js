@@ -4,3 +4,9 @@ document.addEventListener("DOMContentLoaded", () => {
     button.addEventListener("click", () => window.toggleFullScreen());
   }
 });
+
+// Paper is white: light letters would hardly be seen on it.
+const page = document.documentElement.dataset;
+let shown;
+addEventListener("beforeprint", () => { shown = page.theme; page.theme = "light"; });
+addEventListener("afterprint", () => { page.theme = shown; });

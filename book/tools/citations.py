@@ -52,7 +52,8 @@ def _full(entry: Entry) -> str:
     ]
     joined = names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
     venue = fields.get("journal") or fields.get("booktitle") or fields.get("publisher") or ""
-    text = f"{joined} ({fields['year']}). *{_plain(fields['title'])}*."
+    title = _plain(fields["title"])
+    text = f"{joined} ({fields['year']}). *{title}*" + ("" if title[-1] in "?!" else ".")
     text += f" {_plain(venue)}." if venue else ""
     address = fields.get("url") or (f"https://doi.org/{fields['doi']}" if "doi" in fields else "")
     return text + (f" [{address}]({address})" if address else "")

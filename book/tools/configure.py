@@ -10,10 +10,13 @@ from pathlib import Path
 import yaml
 from export import ROOT
 
+from ntk_course import _files
+
 NAME = r"[\w.-]+"
 URL = re.compile(rf"https://github\.com/(?P<owner>{NAME})/(?P<name>{NAME})")
-PLACES = ("_config.yml", "README.md", "pyproject.toml", "book/*.md", "lectures/*.md",
-          "lectures/*.ipynb")  # fmt: skip
+# `_config.yml`, which says what to look for, is written last: a run that failed can be repeated.
+PLACES = ("README.md", "pyproject.toml", "book/*.md", "lectures/*.md", "lectures/*.ipynb",
+          "_config.yml")  # fmt: skip
 
 
 def files() -> list[Path]:
@@ -27,7 +30,7 @@ def repository() -> tuple[str, str]:
     return settings["url"], settings["branch"]
 
 
-def configure(url: str, branch: str) -> list[Path]:
+def configure(url: str, branch: str = "main") -> list[Path]:
     """Rewrite address and branch; return the files that changed."""
     if not URL.fullmatch(url) or url.endswith(".git"):
         raise ValueError(
@@ -38,27 +41,35 @@ def configure(url: str, branch: str) -> list[Path]:
         raise ValueError(f"`BRANCH` must be a branch name; got BRANCH={branch!r}. Try BRANCH=main.")
     old_url, old_branch = repository()
     old, new = old_url.removeprefix("https://"), url.removeprefix("https://")
+    named = re.escape(old_branch)
+    place = re.compile(
+        rf"{re.escape(old)}(?:(?:\.git)?(?P<at>@){named}\b|(?P<blob>/blob/){named}/|(?![\w-]|\.\w))"
+    )
+
+    def moved(match: re.Match) -> str:
+        tail = f"/blob/{branch}/" if match["blob"] else ""
+        return new + (f"@{branch}" if match["at"] else tail)
+
     changed = []
     for path in files():
-        text = before = path.read_text("utf8")
-        text = re.sub(
-            rf"{re.escape(old)}(\.git)?@{re.escape(old_branch)}\b", f"{new}@{branch}", text
-        )
-        text = re.sub(rf"{re.escape(old)}(?![\w-])", new, text)
-        text = text.replace(f"{new}/blob/{old_branch}/", f"{new}/blob/{branch}/")
+        before = path.read_text("utf8")
+        text = place.sub(moved, before)
         if path.name == "_config.yml":
             text = re.sub(r"(?m)^  branch: .*$", f"  branch: {branch}", text)
         if text != before:
-            path.write_text(text, "utf8")
+            with _files.whole(path) as file:
+                file.write(text.encode())
             changed.append(path)
     return changed
 
 
 def main(arguments: list[str]) -> None:
     """Rewrite and report."""
+    if len(arguments) not in (1, 2):
+        sys.exit(__doc__)
     try:
         changed = configure(*arguments)
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         sys.exit(f"error: {error}")
     for path in changed:
         print(f"  {path.relative_to(ROOT)}")

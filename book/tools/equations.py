@@ -5,6 +5,7 @@ python book/tools/equations.py check    # fail if the page in the tree is anothe
 """
 
 import importlib
+import importlib.util
 import re
 import sys
 from pathlib import Path
@@ -46,6 +47,8 @@ def places() -> dict[str, Path]:
 def has_function(name: str) -> bool:
     """Whether `module.function` is a public name of the package."""
     module, function = name.split(".")
+    if importlib.util.find_spec(f"ntk_course.{module}") is None:
+        return False
     return callable(getattr(importlib.import_module(f"ntk_course.{module}"), function, None))
 
 

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 from configure import repository
+from export import chapter_of
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -23,7 +24,7 @@ kernelspec:
   name: python3
 ---
 
-# {number}. {title}
+# {chapter}. {title}
 
 **You will be able to**
 
@@ -96,7 +97,12 @@ def create(name: str, root: Path = ROOT) -> Path:
     number, words = int(match[1]), match[2].replace("_", " ")
     url, branch = repository()
     path = root / "lectures" / f"{name}.md"
-    fields = {"number": number, "title": words.capitalize(), "slug": match[2].replace("_", "-")}
+    fields = {
+        "number": number,
+        "chapter": chapter_of(name),
+        "title": words.capitalize(),
+        "slug": match[2].replace("_", "-"),
+    }
     path.write_text(SKELETON.format(**fields, url=url, branch=branch), "utf8")
     toc = root / "book" / "_toc.yml"
     lines = toc.read_text("utf8").splitlines()

@@ -59,7 +59,7 @@ class Figure:
         return (
             f"<style>{_style()}</style>\n"
             f'<ntk-{self.element} class="course-{self.kind}" data-spec="{html.escape(self.spec)}">'
-            f"<p>{note}</p></ntk-{self.element}>\n<script>\n{script}</script>"
+            f'<p class="still">{note}</p></ntk-{self.element}>\n<script>\n{script}</script>'
         )
 
     def save(self, path: str | Path) -> Path:

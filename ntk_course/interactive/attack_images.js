@@ -52,6 +52,10 @@
       });
       context.putImageData(picture, 0, 0);
     }
+    layout() { // the bars are as wide as there is room
+      super.layout();
+      this.redraw();
+    }
     draw() {
       const { spec } = this, i = Math.round(this.time.value), way = spec.ways[this.which.value];
       const [original, now, scores] = [way.images[0], way.images[i], Array.from(way.scores[i])];

@@ -17,13 +17,14 @@
   const SUPERSCRIPT = { "-": "⁻", 0: "⁰", 1: "¹", 2: "²", 3: "³", 4: "⁴", 5: "⁵", 6: "⁶", 7: "⁷",
     8: "⁸", 9: "⁹" };
   const power = (e) => "10" + [...String(e)].map((c) => SUPERSCRIPT[c]).join("");
-  // Three significant digits, a real minus sign, powers of ten outside 0.001 .. 99999.
+  // Three significant digits (before a power of ten two), a real minus sign, powers of ten outside
+  // 0.001 .. 99999.
   const format = (v, digits = 3) => {
     if (!Number.isFinite(v)) return v > 0 ? "∞" : v < 0 ? "−∞" : "–";
     if (v === 0) return "0";
-    const size = Math.abs(v);
+    const size = Math.abs(+v.toPrecision(digits));
     if (size < 1e-3 || size >= 1e5) {
-      const [m, e] = v.toExponential(digits - 2).split("e");
+      const [m, e] = v.toExponential(Math.max(0, digits - 2)).split("e");
       return `${m}·${power(+e)}`.replace("-", "−");
     }
     const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));

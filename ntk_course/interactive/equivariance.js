@@ -27,7 +27,7 @@
 
   class Equivariance extends CourseFigure {
     build(spec) {
-      this.panelBox.classList.add("row");
+      this.panelBox.classList.add("even");
       this.original = [0, 1].map((i) => descend(spec, spec.x, spec.start, spec.rates[i], i === 1));
       this.reach = 1.12 * Math.max(...spec.x.map(length), ...this.original.flat().map(length));
       this.sides = [["gradient descent", "blue"], ["Adam", "orange"]].map(([name, color], i) => {

@@ -19,7 +19,7 @@
 
   class FilterBank extends CourseFigure {
     build(spec) {
-      this.panelBox.classList.add("row");
+      this.panelBox.classList.add("even");
       this.seed = spec.seed;
       this.slotTitle = html("div", { style: "font-size: 12.5px; margin-bottom: 0.35rem" });
       this.grid = svg("svg", { viewBox: `0 0 ${WIDE} ${HIGH}`, role: "img", "aria-label": plain(spec.labels.slots) });
@@ -44,7 +44,11 @@
       this.length = this.slider({ label: "*k*", name: "pattern length k", min: least, max: most, step: 1,
         value: spec.k, text: String, className: "short", onInput: () => { this.choose(); this.time.set(this.time.value); } });
       const again = html("button", { type: "button" }, "Draw again");
-      again.addEventListener("click", () => { this.seed += 1; this.choose(); this.redraw(); });
+      again.addEventListener("click", () => {
+        this.verdict.ariaLive = "polite"; // what the button does is said, what the clock does is not
+        this.seed += 1; this.choose(); this.redraw();
+        setTimeout(() => { this.verdict.ariaLive = "off"; }, 1000);
+      });
       this.verdict = html("output", { "aria-live": "off" });
       this.controlBox.append(again, this.verdict);
       this.choose();

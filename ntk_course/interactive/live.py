@@ -85,9 +85,13 @@ class Explorer:
         assert self.widget is not None  # builds the button, the bar and the message
         self.button.disabled = True
         self.message.value = "Training."
-        if self._show(lambda share: setattr(self.progress, "value", share)):
-            self.message.value = "Trained."
-        self.button.disabled = False
+        try:
+            if self._show(lambda share: setattr(self.progress, "value", share)):
+                self.message.value = "Trained."
+        except KeyboardInterrupt:
+            self.message.value = "Interrupted. Press Train to begin anew."
+        finally:
+            self.button.disabled = False
 
     def _preview(self) -> None:
         self.progress.value = 0.0
@@ -205,6 +209,7 @@ def explore_spectral_bias(
     """
     n = _checks.integer("num_points", num_points, least=8)
     ks = [_checks.integer("frequencies", k, least=0) for k in frequencies]
+    _checks.require(len(set(ks)) == len(ks), "frequencies", "be different", ks, "One slider each.")
     first = [_checks.scalar("amplitudes", a) for a in amplitudes]
     fits = 0 < len(first) == len(ks) and max(first) <= 2
     _checks.require(fits, "amplitudes", "be one number in [0, 2] for each frequency", first)

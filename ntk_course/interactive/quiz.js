@@ -18,7 +18,7 @@
       const title = html("p", { class: "question", id: `${this.label()}-${i}` },
         html("b", {}, `${i + 1} of ${count}. `), ...richHtml(question));
       const rows = options.map(({ text, right = false, why }) => {
-        const mark = html("span", { class: "mark", "aria-hidden": "true" }, "○");
+        const mark = html("span", { class: "tick", "aria-hidden": "true" }, "○");
         const said = html("p", { class: "why", role: "status" });
         const button = html("button", { type: "button", "aria-pressed": "false" }, mark, html("span", {}, ...richHtml(text)));
         button.addEventListener("click", () => {
@@ -31,7 +31,7 @@
         });
         return html("div", { class: "option" }, button, said);
       });
-      return html("div", { role: "group", "aria-labelledby": title.id, class: "card" }, title, ...rows);
+      return html("div", { role: "group", "aria-labelledby": title.id, class: "ask" }, title, ...rows);
     }
     // Unique among the page's quizzes.
     label() { return `quiz-${[...document.querySelectorAll("ntk-quiz")].indexOf(this)}`; }
