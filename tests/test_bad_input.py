@@ -533,7 +533,7 @@ CASES = {
     ],
     "applications.leave_one_out": [
         (lambda: applications.leave_one_out(EYE, Y, diag_reg=1.0), "`y` must have 2 axes"),
-        (lambda: applications.leave_one_out(EYE, X[:2], diag_reg=1.0), "`y_train` must have 4"),
+        (lambda: applications.leave_one_out(EYE, X[:2], diag_reg=1.0), "`y` must have 4"),
     ],
     "applications.graph_ntk": [
         (lambda: graph(features=X[:2]), r"`features` must have shape \(4, any\)"),
