@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array
 
+from ntk_course import _layers
+
 Number = float | int | Array
 
 
@@ -25,8 +27,7 @@ class Geometry(NamedTuple):
 
 def _norms(v: Array) -> Array:
     """The l2 norm of each example, with its axes kept."""
-    squares = jnp.sum(v**2, tuple(range(1, v.ndim)), keepdims=True)
-    return jnp.where(squares > 0, jnp.sqrt(jnp.where(squares > 0, squares, 1.0)), 0.0)
+    return _layers.safe_sqrt(jnp.sum(v**2, tuple(range(1, v.ndim)), keepdims=True))
 
 
 def _unit(v: Array) -> Array:

@@ -60,7 +60,7 @@ def _erf(pairs: Pairs) -> tuple[Pairs, Array]:
     """After an erf: the pairs, and E[sigma' sigma'] (Williams, 1997)."""
 
     def norm(p: Array) -> Array:
-        return _sqrt(2 / pi * jnp.arctan2(2 * p**2, jnp.sqrt(1 + 4 * p**2)))
+        return safe_sqrt(2 / pi * jnp.arctan2(2 * p**2, jnp.sqrt(1 + 4 * p**2)))
 
     p, q, k12 = pairs.p, pairs.q, covariance(pairs)
     sine2 = jnp.where(pairs.chord < 0, 0.0, pairs.chord * (1.0 - pairs.chord / 4))
@@ -105,7 +105,7 @@ def _angle(chord: Array) -> Array:
 @jax.jit
 def _rest(chord: Array, theta: Array) -> Array:
     """1 - kappa_1 = (1 - cos theta) - (sin theta - theta cos theta) / pi."""
-    sine = _sqrt(chord * (4.0 - chord)) / 2
+    sine = safe_sqrt(chord * (4.0 - chord)) / 2
     return chord / 2 - (sine - theta * (1.0 - chord / 2)) / pi
 
 
@@ -114,7 +114,7 @@ def _arc_cosine_jvp(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
     """d kappa_0 = -dtheta / pi, set to 0 where it is infinite; d (1 - kappa_1) = kappa_0 / 2."""
     (chord,), (direction,) = primals, tangents
     kappa_0, rest = arc_cosine(chord)
-    sine = _sqrt(chord * (4.0 - chord))
+    sine = safe_sqrt(chord * (4.0 - chord))
     slope = jnp.where(sine > 0, -1 / pi / jnp.where(sine > 0, sine, 1.0), 0.0)
     return (kappa_0, rest), (slope * direction, kappa_0 / 2 * direction)
 
@@ -126,7 +126,7 @@ def kappas(u: Array) -> tuple[Array, Array]:
     return kappa_0, 1.0 - rest
 
 
-def _sqrt(x: Array) -> Array:
+def safe_sqrt(x: Array) -> Array:
     """Square root that is 0, with gradient 0, for x <= 0, and NaN for NaN."""
     zero = x <= 0
     return jnp.where(zero, 0.0, jnp.sqrt(jnp.where(zero, 1.0, x)))
@@ -141,7 +141,7 @@ def _chord(k12: Array, p: Array, q: Array) -> Array:
 
 def input_pairs(x1: Array, x2: Array, w_std: float, b_std: float, precise: bool) -> Pairs:
     """The first dense layer on vectors: w^2 <x1, x2> / d + b^2."""
-    norms = [_sqrt(jnp.sum(x**2, axis=1)) for x in (x1, x2)]
+    norms = [safe_sqrt(jnp.sum(x**2, axis=1)) for x in (x1, x2)]
     # As matrices, by products with ones: a gradient then adds up rows and columns once, at the end.
     p = norms[0][:, None] @ jnp.ones_like(norms[1])[None, :]
     q = jnp.ones_like(norms[0])[:, None] @ norms[1][None, :]
@@ -205,7 +205,7 @@ def pixel_pairs(x1: Array, x2: Array, pool: bool) -> Pairs:
     if pool:
         a, b = a[:, :, None, None], b[None, None]
     channels = x1.shape[-1]
-    p, q = (_sqrt((z**2).sum(-3) / channels) for z in (a, b))
+    p, q = (safe_sqrt((z**2).sum(-3) / channels) for z in (a, b))
     return _from_distance(p, q, ((a - b) ** 2).sum(-3) / channels)
 
 
@@ -232,7 +232,7 @@ def convolve(pairs: Pairs, w_std: float, b_std: float) -> tuple:
 
 @jax.jit
 def _window_norm(mean: Array, both: Array, w_std: float | Array, b_std: float | Array) -> tuple:
-    return _sqrt(w_std**2 * mean + b_std**2), w_std**2 * (mean - both)
+    return safe_sqrt(w_std**2 * mean + b_std**2), w_std**2 * (mean - both)
 
 
 @partial(jax.jit, static_argnums=0)

@@ -391,7 +391,7 @@ def _graph_ntk(num_blocks: int, num_layers: int, a: Array, x: Array, members: Ar
     for _ in range(num_blocks):
         sigma, theta = a @ sigma @ a, a @ theta @ a
         for _ in range(num_layers):
-            norms = _layers._sqrt(jnp.diag(sigma))
+            norms = _layers.safe_sqrt(jnp.diag(sigma))
             size = norms[:, None] * norms[None, :]
             u = jnp.where(size > 0, sigma / jnp.where(size > 0, size, 1.0), 0.0)
             u = jnp.where(u > 1 - 32 * jnp.finfo(u.dtype).eps, 1.0, u)  # equal nodes, but rounded

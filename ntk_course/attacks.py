@@ -216,8 +216,8 @@ def pgd(
             run = partial(_repeat, step)
     climb = partial(_climb, run, steps, step_size, epsilon if best else None)
     ends = _devices.at_once(climb, parts)
-    for found in (values for end in ends for values in (end[-1], end[0])):
-        _checks.finite("predict_fn", found, "give finite outputs and gradients")
+    for values in jax.tree.leaves([(end[0], end[2:]) for end in ends]):  # last points, gains
+        _checks.finite("predict_fn", values, "give finite outputs and gradients")
     found = _join([end[1 if best else 0] for end in ends], x.shape)
     return _checks.finite("step_size", found, "keep x finite") if best else found
 

@@ -278,10 +278,8 @@ def minibatch(
     numbers = (_checks.scalar("epsilon", epsilon), step_size, _checks.scalar("beta", beta))
     state, losses = (params, optimizer(rate).init(params)), []
     epochs = _checks.integer("num_epochs", num_epochs)
-    kept, keys = (
-        _saved_steps(save_at, "num_epochs", epochs),
-        jax.random.split(_checks.key(key), epochs),
-    )
+    kept = _saved_steps(save_at, "num_epochs", epochs)
+    keys = jax.random.split(_checks.key(key), epochs)
     saved = [params] if kept[0] == 0 else []
     for i in runtime.progress(range(epochs), method, show=epochs * len(x) > 1_000_000):
         state, loss = _epoch(fixed, keys[i], state, x, y, rate, numbers)
