@@ -37,6 +37,12 @@ def is_callable(name: str, value: object) -> None:
         fail(name, "be a function", repr(value), "Pass the function itself.")
 
 
+def partial_of(name: str, value: object) -> jax.tree_util.Partial:
+    """Check and return a function as a Partial; one that is none yet holds no arrays."""
+    is_callable(name, value)
+    return value if isinstance(value, jax.tree_util.Partial) else jax.tree_util.Partial(value)
+
+
 def integer(name: str, value: object, *, least: int = 1) -> int:
     """Check and return a Python integer that is at least `least`, and fits into 32 bits."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
@@ -141,6 +147,9 @@ def tree(name: str, value: object, like: object = None) -> None:
         shape(name, floats(name, leaf, ndim=range(6)), expected, "`init_fn` makes them.")
 
 
+_call = jax.jit(lambda function, *args: function(*args))
+
+
 def traced(name: str, function: object, *args: object, like: Sequence | None = None) -> tuple:
     """Check that an argument is a function that returns one array (`like`: of which shape).
 
@@ -148,7 +157,11 @@ def traced(name: str, function: object, *args: object, like: Sequence | None = N
     """
     is_callable(name, function)
     try:
-        jaxpr, out = jax.make_jaxpr(function, return_shape=True)(*args)
+        if isinstance(function, jax.tree_util.Partial):  # traced once for all its arrays
+            seen = _call.trace(function, *args)
+            jaxpr, out = seen.jaxpr, seen.out_info
+        else:
+            jaxpr, out = jax.make_jaxpr(function, return_shape=True)(*args)
     except (TypeError, KeyError, AttributeError) as error:
         fail(name, "fit its arguments", f"one that raises {error}", "Check `params` and shapes.")
     ok = hasattr(out, "shape") and like in (None, out.shape)

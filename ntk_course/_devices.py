@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from weakref import WeakKeyDictionary
 
 import jax
 import numpy as np
@@ -72,10 +73,19 @@ def _convolves(jaxpr) -> bool:
     )
 
 
-def compiled(step: partial, *arguments) -> partial:
-    """Machine code of partial(jitted, static, first) for these arguments (JAX keeps it).
+_kept: WeakKeyDictionary = WeakKeyDictionary()
 
-    Any thread may run it, whatever JAX settings its own are.
+
+def compiled(step: partial, *arguments) -> partial:
+    """Machine code of partial(jitted, static, first) for these arguments, made once.
+
+    Any thread may run it, whatever JAX settings its own are. (JAX makes a new object each time,
+    slow at its first call. It does keep the trace, one for each of shapes and settings.)
     """
     static, first = step.args
-    return partial(step.func.lower(static, first, *arguments).compile(), first)
+    traced = step.func.trace(static, first, *arguments)
+    made = _kept.setdefault(traced.jaxpr, {})
+    where = tuple(getattr(x, "sharding", None) for x in jax.tree.leaves((first, arguments)))
+    if where not in made:
+        made[where] = traced.lower().compile()
+    return partial(made[where], first)

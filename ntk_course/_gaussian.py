@@ -21,6 +21,8 @@ def averaged_error(v: float, d: int, sigma: float, epsilon: float) -> float:
     mean = 1 - epsilon * (tail + inside)
     second = (1 + epsilon**2) * (1 + v) - 2 * epsilon * ((1 + v) * inside + tail)
     std = np.sqrt(second - mean**2 + sigma**2 * (1 + v))
+    if np.sqrt(d) * abs(mean) > 40 * std:  # nothing in doubt, and a sum of ever more terms
+        return float(mean < 0)
     # The midpoint rule errs by P(|sum| > pi / step), which this step makes negligible.
     step = np.pi / (d * abs(mean) + 16 * np.sqrt(d) * std)
     k = np.arange(np.ceil(40 / (step * np.sqrt(d) * std))) + 0.5

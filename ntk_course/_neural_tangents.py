@@ -51,9 +51,8 @@ def _supply_core_names() -> None:
         with suppress(AttributeError):
             getattr(jax.core, name)
             continue
-        setattr(
-            jax.core, name, getattr(private, name, None) or getattr(jax.extend.core, name, object)
-        )
+        found = getattr(private, name, None) or getattr(jax.extend.core, name, object)
+        setattr(jax.core, name, found)
 
     @contextmanager
     def eval_context():
@@ -82,9 +81,8 @@ def _supply_util() -> None:
 
 def _supply_experimental() -> None:
     """An empty `neural_tangents.experimental`, whose real one needs TensorFlow."""
-    sys.modules.setdefault(
-        "neural_tangents.experimental", types.ModuleType("neural_tangents.experimental")
-    )
+    name = "neural_tangents.experimental"
+    sys.modules.setdefault(name, types.ModuleType(name))
 
 
 def _has(module: types.ModuleType, name: str) -> bool:

@@ -30,10 +30,9 @@ def condition_number(k: Float[Numbers, "n n"]) -> Float[Array, ""]:
         Chen et al. (2021), section 3.1. Lecture notes, section 2.3 (where kappa is the inverse).
     """
     values = jnp.linalg.eigvalsh(_checks.symmetric("k", k))
-    traced = isinstance(values, jax.core.Tracer)
-    least = None if traced else float(values[0])
+    least = 1.0 if isinstance(values, jax.core.Tracer) else float(values[0])
     fix = "Remove duplicate inputs, or compute the kernel in float64."
-    _checks.require(traced or least > 0, "k", "be positive definite", f"least {least}", fix)
+    _checks.require(least > 0, "k", "be positive definite", f"least {least}", fix)
     return values[-1] / values[0]
 
 
@@ -56,7 +55,8 @@ def label_feature_correlation(
     """
     k = _checks.square("k", k)
     y = _checks.targets("y", y, len(k)).reshape(len(k), -1)
-    a, b = (m - m.mean() for m in (k, y @ y.T))
+    a, b = (m - m[0, 0] for m in (k, y @ y.T))  # constant ones become 0 to the last bit
+    a, b = a - a.mean(), b - b.mean()
     size = jnp.linalg.norm(a) * jnp.linalg.norm(b)
     varies = isinstance(size, jax.core.Tracer) or bool(size > 0)
     _checks.require(varies, "k", "vary, as must the labels", "a constant", "Use two classes.")
@@ -168,7 +168,7 @@ def random_masks(
 
 
 def magnitude_masks(params: list, keep: float) -> list:
-    """1 for the largest weights of each layer, 0 for the others.
+    """1 for the largest entries of each weight matrix (and bias vector), 0 for the others.
 
     Args:
         params: of `networks.fully_connected`.
@@ -230,7 +230,7 @@ def tangent_transfer(
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     steps = _checks.integer("num_steps", num_steps)
     weights, losses = _transfer(apply_fn, steps, keep, params, x, weight, rate)
-    return weights, _checks.finite("x", np.asarray(losses), "have outputs that are not all zero")
+    return weights, _checks.finite("learning_rate", np.asarray(losses), "keep the loss finite")
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))
@@ -241,12 +241,17 @@ def _transfer(apply_fn, num_steps, keep, params, x, kernel_weight, learning_rate
 
     def describe(weights, masks):
         """Outputs and NTK of the weights that the masks leave."""
-        shifted = lambda q, z: apply_fn(jax.tree.map(_shifted, weights, masks, q), z)  # noqa: E731
+
+        def shifted(changes, z):
+            moved = jax.tree.map(lambda w, m, q: w + m * q, weights, masks, changes)
+            return apply_fn(moved, z)
+
         return apply_fn(weights, x), empirical.ntk(shifted, zeros, x)
 
     def sparse(weights):
         masks = magnitude_masks(jax.lax.stop_gradient(weights), keep)
-        return jax.tree.map(_through, weights, masks), masks
+        through = jax.tree.map(lambda w, m: w + jax.lax.stop_gradient(w * m - w), weights, masks)
+        return through, masks
 
     goal = describe(params, ones)
 
@@ -263,16 +268,6 @@ def _transfer(apply_fn, num_steps, keep, params, x, kernel_weight, learning_rate
     start = (params, optimizer.init(params))
     (weights, _), losses = jax.lax.scan(step, start, length=num_steps)
     return sparse(weights)[0], losses
-
-
-def _shifted(weight: Array, mask: Array, change: Array) -> Array:
-    """A weight with a change where the mask allows one."""
-    return weight + mask * change
-
-
-def _through(weight: Array, mask: Array) -> Array:
-    """The masked weight, with the gradient of the weight."""
-    return weight + jax.lax.stop_gradient(weight * mask - weight)
 
 
 def complete(

@@ -50,9 +50,8 @@ def square(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, 
 def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
     """KL(softmax(y) || softmax(fx)) of each example; `y` are the outputs at the clean point."""
     fx, y = _checks.outputs(fx, y)
-    return optax.losses.kl_divergence_with_log_targets(
-        jax.nn.log_softmax(fx), jax.nn.log_softmax(y)
-    )
+    log_fx, log_y = map(jax.nn.log_softmax, (fx, y))
+    return optax.losses.kl_divergence_with_log_targets(log_fx, log_y)
 
 
 LOSSES = {"cross_entropy": cross_entropy, "margin": margin, "square": square, "kl": kl}
@@ -97,6 +96,7 @@ def project(
         Madry et al. (2018), section 2.1. Lecture notes, section 3, eq. 29 (around x, not x^t).
     """
     x, epsilon, bounds = _problem(x, epsilon, norm, bounds)
+    _values(x, bounds)
     x_adv = _checks.floats("x_adv", x_adv, ndim=x.ndim)
     _checks.shape("x_adv", x_adv, x.shape, "Give one point for each original.")
     return GEOMETRIES[norm].ball(x, epsilon, *bounds)(x_adv.astype(x.dtype))
@@ -185,26 +185,24 @@ def pgd(
     References:
         Madry et al. (2018), section 2.1. Lecture notes, section 3, eqs 28-29.
     """
-    x, epsilon, (lo, hi) = _problem(x, epsilon, norm, bounds)
+    x, epsilon, bounds = _problem(x, epsilon, norm, bounds)
     y = _checks.floats("y", y, ndim=2, fix="One-hot labels, one column a class.")
     _checks.one_of("loss", loss, tuple(LOSSES))
     step_size = _checks.scalar("step_size", step_size)
     steps, runs = _checks.integer("num_steps", num_steps), _checks.integer("restarts", restarts)
-    starts = [x] * runs
     if x_start is not None:
-        x_start = _checks.floats("x_start", x_start, ndim=x.ndim)
+        x_start = _checks.floats("x_start", x_start, ndim=x.ndim).astype(x.dtype)
         _checks.shape("x_start", x_start, x.shape, "Give one point for each input.")
-        starts = [x_start.astype(x.dtype)] * runs
-    elif random_start:  # drawn while Python goes on
-        starts = _draw(norm, runs, _checks.key(key), x, epsilon)
+    key = _checks.key(key) if random_start and x_start is None else None
+    predict_fn = _checks.partial_of("predict_fn", predict_fn)
     jaxpr, out = _checks.traced("predict_fn", predict_fn, x)
     _checks.shape("y", y, out.shape, "One label for each output of `predict_fn`.")
-    if not isinstance(predict_fn, jax.tree_util.Partial):
-        predict_fn = jax.tree_util.Partial(predict_fn)
-    values = (predict_fn, jaxpr.consts, x, y, starts, epsilon, step_size, jnp.zeros(()))
-    inside = any(isinstance(value, jax.core.Tracer) for value in jax.tree.leaves(values))
+    values = jax.tree.leaves((predict_fn, x, y, x_start, key, epsilon, step_size, jnp.zeros(())))
+    inside = any(isinstance(value, jax.core.Tracer) for value in values)
+    inside |= len(jaxpr.in_avals) > len(jax.tree.leaves((predict_fn, x)))  # a closure's tracers
     size = len(x) if inside else len(x) // _devices.num_parts(x)
-    parts = _cut(size, norm, best, x, y, starts, epsilon, lo, hi)
+    parts = _cut((size, norm, best, runs), x, y, x_start, key, epsilon, *bounds)
+    _values(x, bounds)  # while the starts are drawn
     model = ((norm, loss, targeted, x.shape[1:], best), predict_fn)
     run = partial(_run, *model)
     if not inside:  # compiled in this thread, whose settings of JAX the others do not have
@@ -243,19 +241,17 @@ def _repeat(step, state, y, ball, step_size, num_steps):
     return state
 
 
-@partial(jax.jit, static_argnums=(0, 1))
-def _draw(norm: str, runs: int, key: Array, x: Array, epsilon: float | Array) -> list[Array]:
-    x = x.reshape(len(x), -1)
-    return [x + GEOMETRIES[norm].draw(k, x, epsilon) for k in jax.random.split(key, runs)]
-
-
-@partial(jax.jit, static_argnums=(0, 1, 2))
-def _cut(size, norm, best, x, y, starts, epsilon, lo, hi) -> list[tuple]:
+@partial(jax.jit, static_argnums=0)
+def _cut(options, x, y, x_start, key, epsilon, lo, hi) -> list[tuple]:
     """Parts of so many examples: (starting points, state, what a step needs beside it).
 
     Points are rows here: XLA is slow on images whose last axis is one channel.
     """
-    x, *starts = (points.reshape(len(x), -1) for points in (x, *starts))
+    size, norm, best, runs = options
+    x = x.reshape(len(x), -1)
+    starts = [x if x_start is None else x_start.reshape(x.shape)] * runs
+    if key is not None:
+        starts = [x + GEOMETRIES[norm].draw(k, x, epsilon) for k in jax.random.split(key, runs)]
     parts = []
     for rows in (slice(i, i + size) for i in range(0, len(x), size)):
         ball = GEOMETRIES[norm].ball(x[rows], epsilon, lo, hi)
@@ -344,8 +340,8 @@ def evaluate(
 
 
 def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
-    """Check what every attack shares; no bounds are infinite ones."""
-    x = _checks.floats("x", x, ndim=range(2, 6))
+    """Check what every attack shares, but no values of x; no bounds are infinite ones."""
+    x = _checks.floats("x", x, ndim=range(2, 6), inf=True)
     _checks.one_of("norm", norm, tuple(GEOMETRIES))
     epsilon = _checks.scalar("epsilon", epsilon)
     if bounds is None:
@@ -353,12 +349,19 @@ def _problem(x, epsilon, norm, bounds) -> tuple[Array, float | Array, tuple]:
     two = isinstance(bounds, tuple) and len(bounds) == 2 and not any(map(np.ndim, bounds))
     two = two and not any(isinstance(b, str) for b in bounds) and bounds[0] < bounds[1]
     _checks.require(two, "bounds", "be (smallest, largest) or None", bounds, "Images: (0, 1).")
-    if not isinstance(x, jax.core.Tracer):
-        low, high = map(x.dtype.type, bounds)  # x knows them only as rounded
-        with jax.ensure_compile_time_eval():  # also where a trace has closed over x
-            near = np.asarray(x) if _checks.on_cpu(x) else x
-            smallest, largest = float(near.min()), float(near.max())
-        inside = bool(low <= smallest <= largest <= high)
-        got = f"values from {smallest:g} to {largest:g}"
-        _checks.require(inside, "x", f"lie within bounds={bounds}", got, "Pass other `bounds`.")
     return x, epsilon, bounds
+
+
+def _values(x: Array, bounds: tuple) -> None:
+    """Check that x is finite and within the bounds."""
+    if isinstance(x, jax.core.Tracer):
+        return
+    with jax.ensure_compile_time_eval():  # also where a trace has closed over x
+        near = np.asarray(x) if _checks.on_cpu(x) else x
+        smallest, largest = float(near.min()), float(near.max())
+    if not np.isfinite(largest - smallest):
+        _checks.finite("x", x)
+    low, high = map(x.dtype.type, bounds)  # x knows them only as rounded
+    got = f"values from {smallest:g} to {largest:g}"
+    ok = bool(low <= smallest <= largest <= high)
+    _checks.require(ok, "x", f"lie within bounds={bounds}", got, "Pass other `bounds`.")

@@ -66,7 +66,7 @@ def load(
     seed: int = 0,
     cache_dir: str | Path | None = None,
 ) -> Dataset:
-    """Load a data set; without a network, say so and give the embedded digits.
+    """Load a data set; without a network, say so and give the embedded digits, all of them.
 
     Files are downloaded once, with a progress bar, checked by hash and kept in a cache.
 
@@ -283,10 +283,7 @@ def _read_cifar10(paths: list[Path]) -> Dataset:
     return Dataset("cifar10", np.concatenate(x[:5]), np.concatenate(y[:5]), x[5], y[5], _CIFAR)
 
 
-_READERS: dict[str, Callable[[list[Path]], Dataset]] = {
-    "mnist": _read_mnist,
-    "cifar10": _read_cifar10,
-}
+_READERS = {"mnist": _read_mnist, "cifar10": _read_cifar10}
 
 
 def _unit(x: np.ndarray) -> np.ndarray:

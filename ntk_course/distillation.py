@@ -119,9 +119,8 @@ def one_step(
     if num_inits is not None:
         num_inits = _checks.integer("num_inits", num_inits)
     learned = {"x": x_s, "log_eta": jnp.log(jnp.asarray(eta, x_s.dtype))}
-    learned, losses = _one_step(
-        key, init_fn, apply_fn, loss_fn, num_inits, num_steps, rate, learned, (x_t, y_t, y_s)
-    )
+    fixed = (init_fn, apply_fn, loss_fn, num_inits, num_steps)
+    learned, losses = _one_step(key, *fixed, rate, learned, (x_t, y_t, y_s))
     fix = "Lower `learning_rate` or `inner_rate`."
     eta = jnp.exp(learned["log_eta"])
     stable = all(bool(jnp.isfinite(a).all()) for a in (losses, learned["x"], eta))
@@ -302,14 +301,13 @@ def kip(
     layout = kernels.workspace(kernel_fn, x_s, n, mesh.size)
 
     path = None if checkpoint is None else Path(checkpoint)
+    options = (rate, n, diag_reg, learn_labels, not attack_fn, not augment_fn, saved_steps.tolist())
     run = path and {
         "key": _checkpoint.digest(np.asarray(jax.random.key_data(key))),
         "targets": _checkpoint.digest(np.asarray(x_t), np.asarray(y_t)),
         "support": _checkpoint.digest(np.asarray(x_s), np.asarray(y_s)),
         "kernel_fn": _checkpoint.digest(np.asarray(kernel_fn(x_s[:2], x_t[:2]))),
-        "options": _checkpoint.digest(
-            rate, n, diag_reg, learn_labels, not attack_fn, not augment_fn, saved_steps.tolist()
-        ),
+        "options": _checkpoint.digest(*options),
     }
     params = {"x": x_s, "y": y_s}
     state = _kip.State(0, params, optax.adam(rate).init(params), params, np.inf)

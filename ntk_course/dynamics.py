@@ -126,7 +126,7 @@ class GradientFlow(NamedTuple):
 
         Math: f_t(X_T) = f_0 + (I - exp(-eta K t)) (Y_T - f_0), eq. 15.
         """
-        return _train(self, _times(t))
+        return _outputs(self, _times(t), self.fx_train_0)
 
     def test(
         self, t: float | Numbers, k_test_train: Numbers, fx_test_0: Numbers | None = None
@@ -148,7 +148,7 @@ class GradientFlow(NamedTuple):
         if fx_test_0 is not None:
             start = _checks.targets("fx_test_0", fx_test_0, k.shape[0])
             _checks.shape("fx_test_0", start, (k.shape[0], *self.y_train.shape[1:]))
-        return _test(self, _times(t), k, start)
+        return _outputs(self, _times(t), start, k)
 
     def loss(self, t: float | Numbers) -> Array:
         """Sum over the training points of (f_t - y)^2, shape (*t,), eq. 21."""
@@ -162,30 +162,22 @@ def _exponent(flow: GradientFlow, t: Array) -> Array:
     return jnp.where(jnp.broadcast_to(rate > 0, exponent.shape), exponent, 0.0)
 
 
-def _move(flow: GradientFlow, start: Array, modes: Array, weights: Array) -> Array:
-    """start + sum_i weights_i coefficient_i modes_i for each time."""
-    subscripts = "mi,...i,i->...m" if flow.y_train.ndim == 1 else "mi,...i,io->...mo"
-    moved = jnp.einsum(subscripts, modes, weights, flow.coefficients)
-    return jnp.broadcast_to(start, moved.shape) + moved
-
-
 @jax.jit
 def _decay(flow: GradientFlow, t: Array) -> Array:
     return jnp.exp(-_exponent(flow, t))
 
 
 @jax.jit
-def _train(flow: GradientFlow, t: Array) -> Array:
+def _outputs(flow: GradientFlow, t: Array, start: Array, k_test_train=None) -> Array:
+    """start + what each mode has learned, on the training points or on others, for each time."""
+    modes, moving = flow.eigenvectors, flow.eigenvalues > 0
+    if k_test_train is not None:
+        scale = jnp.where(moving, 1.0 / jnp.where(moving, flow.eigenvalues, 1.0), 0.0)
+        modes = k_test_train @ modes * scale[None, :]
+    subscripts = "mi,...i,i->...m" if flow.y_train.ndim == 1 else "mi,...i,io->...mo"
     learned = -jnp.expm1(-_exponent(flow, t))
-    return _move(flow, flow.fx_train_0, flow.eigenvectors, learned)
-
-
-@jax.jit
-def _test(flow: GradientFlow, t: Array, k_test_train: Array, start: Array) -> Array:
-    moving = flow.eigenvalues > 0
-    scale = jnp.where(moving, 1.0 / jnp.where(moving, flow.eigenvalues, 1.0), 0.0)
-    learned = -jnp.expm1(-_exponent(flow, t))
-    return _move(flow, start, k_test_train @ flow.eigenvectors * scale[None, :], learned)
+    moved = jnp.einsum(subscripts, modes, learned, flow.coefficients)
+    return jnp.broadcast_to(start, moved.shape) + moved
 
 
 @jax.jit

@@ -31,6 +31,7 @@ def center(k: Float[Numbers, "n n"]) -> Float[Array, "n n"]:
 
 @jax.jit
 def _centred(k: Array) -> Array:
+    k = k - k[:1, :1]  # a constant matrix becomes 0 to the last bit
     return k - k.mean(0, keepdims=True) - k.mean(1, keepdims=True) + k.mean()
 
 
@@ -110,14 +111,8 @@ def alignment(k: Float[Numbers, "n n"], y: Float[Numbers, "n *out"]) -> Float[Ar
         Cortes et al. (2012), definition 4; Baratin et al. (2021). Lecture notes, section 4.
     """
     k = center(k)
-    y = _checks.targets("y", y, len(k)).reshape(len(k), -1)
-    return jnp.vdot(_unit("k", k), _unit("y", _labels_kernel(y)))
-
-
-@jax.jit
-def _labels_kernel(y: Array) -> Array:
-    y = y - y.mean(0, keepdims=True)
-    return y @ y.T
+    y = _labels(y, len(k))
+    return jnp.vdot(_unit("k", k), _unit("y", y @ y.T))
 
 
 def concentration(k: Float[Numbers, "n n"], top: int = 1) -> Float[Array, ""]:
@@ -159,15 +154,20 @@ def label_share(
         Ortiz-Jimenez et al. (2021), section 4. Lecture notes, section 4.
     """
     k = center(_checks.symmetric("k", k))
-    y = _checks.targets("y", y, len(k)).reshape(len(k), -1)
-    y = _unit("y", y - y.mean(0, keepdims=True))
-    return _leading(k, y, _top(top, len(k)))
+    return _leading(k, _unit("y", _labels(y, len(k))), _top(top, len(k)))
 
 
 @jax.jit
 def _leading(k: Array, y: Array, top: int | Array) -> Array:
     parts = jnp.sum((jnp.linalg.eigh(k)[1].T @ y) ** 2, 1)  # by ascending eigenvalues
     return jnp.sum(parts, where=jnp.arange(len(k)) >= len(k) - top)
+
+
+def _labels(y: Numbers, n: int) -> Array:
+    """Checked labels without their mean, (n, n_out); constant ones become 0 to the last bit."""
+    y = _checks.targets("y", y, n).reshape(n, -1)
+    y = y - y[:1]
+    return y - y.mean(0, keepdims=True)
 
 
 def _top(top: int, n: int) -> int:

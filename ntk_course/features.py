@@ -35,7 +35,8 @@ def normalize(
     scale = jnp.sqrt(jnp.mean((fx - shift) ** 2))
     varies = isinstance(scale, jax.core.Tracer) or bool(0 < scale < jnp.inf)
     _checks.require(varies, "feature_fn", "vary over the points, and stay finite", shift)
-    return jax.tree_util.Partial(_normalized, _partial(feature_fn), shift, scale)
+    feature_fn = _checks.partial_of("feature_fn", feature_fn)
+    return jax.tree_util.Partial(_normalized, feature_fn, shift, scale)
 
 
 def usefulness(
@@ -98,7 +99,8 @@ def worst_points(
     """
     x, y = _problem(x, y)
     _checks.returned("feature_fn", feature_fn, x, like=y.shape)
-    predict_fn = jax.tree_util.Partial(_two_outputs, _partial(feature_fn))
+    feature_fn = _checks.partial_of("feature_fn", feature_fn)
+    predict_fn = jax.tree_util.Partial(_two_outputs, feature_fn)
     labels = jnp.stack([y < 0, y > 0], 1).astype(x.dtype)  # their margin loss is -y f
     steps = _checks.integer("num_steps", num_steps)
     step_size = 2.5 * _checks.scalar("epsilon", epsilon) / steps
@@ -189,15 +191,9 @@ def _two_outputs(feature_fn: Callable, x: Numbers) -> Array:
     return jnp.stack([-fx, fx], 1) / 2
 
 
-def _partial(feature_fn: Callable) -> jax.tree_util.Partial:
-    _checks.is_callable("feature_fn", feature_fn)
-    known = isinstance(feature_fn, jax.tree_util.Partial)
-    return feature_fn if known else jax.tree_util.Partial(feature_fn)
-
-
 def _values(feature_fn: Callable, x: Array) -> Array:
     _checks.returned("feature_fn", feature_fn, x, like=(len(x),))
-    return _checks.finite("feature_fn", _partial(feature_fn)(x), "give finite values")
+    return _checks.finite("feature_fn", feature_fn(x), "give finite values")
 
 
 def _labels(name: str, y: Numbers, n: int) -> Array:

@@ -278,7 +278,7 @@ def _bytes_per_pair(kernel_fn: Callable, x: Array) -> float:
 def _block_fn(block_fn: Callable, mesh: Mesh) -> Callable:
     """A block with its rows laid over the mesh, copied to all devices at the end."""
     if mesh.size == 1:
-        return block_fn
+        return lambda x1, x2: block_fn(_devices.lay(x1, mesh), _devices.lay(x2, mesh))
     shared = jax.jit(block_fn, out_shardings=_devices.sharding(mesh))
     return lambda x1, x2: shared(_devices.lay(x1, mesh, 0), _devices.lay(x2, mesh))
 

@@ -115,9 +115,8 @@ def _order_0(k: np.ndarray) -> np.ndarray:
 def _order_1(k: np.ndarray) -> np.ndarray:
     """Fourier coefficients of kappa_1(cos theta)."""
     even = k % 2 == 0
-    return np.where(
-        k == 1, 0.25, np.where(even, 4 / (np.pi * np.where(even, k**2 - 1, 1)) ** 2, 0.0)
-    )
+    found = np.where(even, 4 / (np.pi * np.where(even, k**2 - 1, 1)) ** 2, 0.0)
+    return np.where(k == 1, 0.25, found)
 
 
 def signed_basis(key: Array, n: int, d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
@@ -345,7 +344,8 @@ def averaged_error(n: int | float, d: int, sigma: float, *, epsilon: float = 0.0
     d, sigma = _checks.integer("d", d), _checks.scalar("sigma", sigma, positive=True)
     n, epsilon = _checks.scalar("n", n, positive=True), _checks.scalar("epsilon", epsilon)
     ok = 1e-6 <= min(sigma, epsilon or sigma) <= max(sigma, epsilon) <= 1e6
-    _checks.require(ok, "sigma", "and epsilon lie in 1e-6 .. 1e6", sigma, "In units of theta*.")
+    rule, got = "lie in 1e-6 .. 1e6, as must `epsilon`", f"{sigma:g} and epsilon={epsilon:g}"
+    _checks.require(ok, "sigma", rule, got, "In units of theta*.")
     return _gaussian.averaged_error(sigma**2 / n, d, sigma, epsilon)
 
 

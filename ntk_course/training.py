@@ -102,10 +102,9 @@ def gradient_descent(
     steps = _saved_steps(save_at, "num_steps", last)
 
     saved, now, state = [], 0, optimizer(rate).init(params)
+    fixed = (apply_fn, loss_fn, optimizer)
     for step in map(int, steps):
-        params, state, loss = _descend(
-            apply_fn, loss_fn, optimizer, params, state, x, y, rate, step - now
-        )
+        params, state, loss = _descend(*fixed, params, state, x, y, rate, step - now)
         now = step
         saved.append(params)
     fix = "Gradient descent on the square loss needs eta < 2 / lambda_max of the NTK Gram matrix."
@@ -185,9 +184,8 @@ def objective(
     _checks.one_of("method", method, METHODS)
     beta = _checks.scalar("beta", beta)
     x, y = _checks.floats("x", x, ndim=range(2, 6)), _checks.floats("y", y, ndim=2)
+    predict_fn = _checks.partial_of("predict_fn", predict_fn)
     _checks.returned("predict_fn", predict_fn, x, like=y.shape)
-    if not isinstance(predict_fn, jax.tree_util.Partial):
-        predict_fn = jax.tree_util.Partial(predict_fn)
     if method == "plain":
         return attacks.cross_entropy(predict_fn(x), y).mean()
     still = jax.lax.stop_gradient(predict_fn)  # its parameters, while the attack climbs

@@ -325,5 +325,18 @@ def test_loops_well__not_where_something_is_convolved():
         assert _devices.loops_well(x, traced) == (well and _checks.on_cpu(x))
 
 
+def test_compiled__is_kept_for_its_shapes_and_settings():
+    step = partial(jax.jit(lambda _, w, x: x @ w, static_argnums=0), "a", jnp.ones((3, 2)))
+
+    def program(n, precision="highest"):
+        with jax.default_matmul_precision(precision):
+            run = _devices.compiled(step, jnp.ones((n, 3)))
+        np.testing.assert_array_equal(run(jnp.ones((n, 3))), np.full((n, 2), 3.0))
+        return run.func
+
+    assert program(4) is program(4)
+    assert len({program(4), program(5), program(4, "bfloat16")}) == 3
+
+
 def test_at_once__keeps_the_order_of_the_parts():
     assert _devices.at_once(lambda part: part + 1, [1, 2, 3]) == [2, 3, 4]

@@ -32,6 +32,7 @@ NAN = X.at[1, 1].set(jnp.nan)
 EYE = jnp.eye(4)
 Y = jnp.ones(4)
 COLUMN = jnp.ones((4, 1))
+ROUNDED = np.full(7, 0.1)  # whose mean is not 0.1
 NET = networks.fully_connected(3, 8)
 PARAMS = NET.init_fn(jax.random.key(0))
 FC = kernels.fully_connected(1)
@@ -337,6 +338,7 @@ CASES = {
         (lambda: tasks.averaged_error(0, 10, 1.0), "`n` must be a finite number > 0"),
         (lambda: tasks.averaged_error(1, 0, 1.0), "`d` must be an integer >= 1"),
         (lambda: tasks.averaged_error(1, 10, 0.0), "`sigma` must be a finite number > 0"),
+        (lambda: tasks.averaged_error(1, 10, 1.0, epsilon=1e7), r"sigma=1 and epsilon=1e\+07"),
     ],
     "tasks.tradeoff_model": [
         (lambda: tasks.tradeoff_model(jax.random.key(0), 2, 3, eta=-1), "`eta` must be a finite"),
@@ -494,6 +496,7 @@ CASES = {
     "applications.label_feature_correlation": [
         (lambda: applications.label_feature_correlation(EYE, Y[:2]), "`y` must have 4 rows"),
         (lambda: applications.label_feature_correlation(EYE, Y), "`k` must vary"),
+        (lambda: applications.label_feature_correlation(np.eye(7), ROUNDED), "`k` must vary"),
     ],
     "applications.poison": [
         (lambda: poison(y_train=COLUMN[:2]), r"`y_train` must have shape \(4, any\)"),
@@ -555,6 +558,8 @@ CASES = {
     "evolution.alignment": [
         (lambda: evolution.alignment(EYE, Y[:2]), "`y` must have 4 rows"),
         (lambda: evolution.alignment(EYE, Y), "`y` must not be zero"),
+        (lambda: evolution.alignment(jnp.eye(7), ROUNDED), "`y` must not be zero"),
+        (lambda: evolution.alignment(jnp.full((7, 7), 0.1), np.arange(7)), "`k` must not be zero"),
         (lambda: evolution.alignment(jnp.ones((4, 4)), X), "`k` must not be zero"),
     ],
     "evolution.concentration": [

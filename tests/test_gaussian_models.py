@@ -45,6 +45,9 @@ def test_averaged_error__limits():
     assert one == pytest.approx(stats.norm.cdf(-1 / c**2), rel=2e-3)
     assert tasks.averaged_error(1, 50, 0.01, epsilon=5.0) == 1.0
     assert tasks.averaged_error(1, 50, 0.01) < 1e-12
+    # Nothing is in doubt here, and the integral would need 10^8 numbers.
+    sure = [tasks.averaged_error(1, 100, 1e-6, epsilon=radius) for radius in (0.5, 2.0)]
+    assert sure == [0.0, 1.0]
     curve = [tasks.averaged_error(n, 1000, 4.0, epsilon=0.5) for n in (1, 2, 4, 8, 16, 1e3)]
     assert (np.diff(curve) < 0).all()
 

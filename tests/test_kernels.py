@@ -197,6 +197,7 @@ def test_kappa__limits_and_gradients():
     u = jnp.array([-1.0, 0.0, 1.0])
     np.testing.assert_allclose(kernels.kappa_0(u), [0, 0.5, 1], atol=1e-15)
     np.testing.assert_allclose(kernels.kappa_1(u), [0, 1 / np.pi, 1], atol=1e-15)
+    assert float(kernels.kappa_1(jnp.nextafter(jnp.ones(()), 2.0))) == 1.0  # rounded beyond 1
     slope = jax.vmap(jax.grad(kernels.kappa_1))(u.astype(jnp.float32))
     np.testing.assert_allclose(slope, kernels.kappa_0(u), atol=1e-6)
     assert bool(jnp.isfinite(jax.vmap(jax.grad(kernels.kappa_0))(u)).all())

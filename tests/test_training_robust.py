@@ -128,16 +128,18 @@ def sgd(problem, epochs, *, batch_size=10, seed=0, **options):
     return run.saved
 
 
+def stepped(w, x, y):
+    """The weights after one step of `sgd` on all ten examples."""
+    softmax = np.exp(x @ w) / np.exp(x @ w).sum(1, keepdims=True)
+    return w - 0.3 * x.T @ (softmax - y) / len(x)
+
+
 def test_minibatch__saves_what_the_formula_gives_after_each_step(logistic):
     x, y, w = logistic
     saved = sgd(logistic, [0, 1, 3])
-    softmax = np.exp(x @ w) / np.exp(x @ w).sum(1, keepdims=True)
-    want = w - 0.3 * x.T @ (softmax - y) / 10
     np.testing.assert_allclose(saved.at(0), w)
-    np.testing.assert_allclose(saved.at(1), want, rtol=1e-10)
-    for _ in range(2):
-        softmax = np.exp(x @ want) / np.exp(x @ want).sum(1, keepdims=True)
-        want = want - 0.3 * x.T @ (softmax - y) / 10
+    np.testing.assert_allclose(saved.at(1), stepped(w, x, y), rtol=1e-10)
+    want = stepped(stepped(stepped(w, x, y), x, y), x, y)
     np.testing.assert_allclose(saved.at(2), want, rtol=1e-10)
     assert saved.steps.tolist() == [0, 1, 3]
 
@@ -182,8 +184,7 @@ def test_minibatch__an_attack_on_a_linear_classifier_is_known(logistic):
     # The worst point with two classes: against the sign of the weights, from wherever one starts.
     right = np.where(y[:, :1] > 0, 1, -1) * np.sign(w[:, 0] - w[:, 1])[None]
     worst = np.clip(x - 0.1 * right, 0, 1)
-    softmax = np.exp(worst @ w) / np.exp(worst @ w).sum(1, keepdims=True)
-    np.testing.assert_allclose(found, w - 0.3 * worst.T @ (softmax - y) / 10, rtol=1e-9)
+    np.testing.assert_allclose(found, stepped(w, worst, y), rtol=1e-9)
 
 
 def test_minibatch__the_kernel_of_a_linear_model_does_not_move(logistic):
