@@ -86,6 +86,5 @@ def compiled(step: partial, *arguments) -> partial:
     traced = step.func.trace(static, first, *arguments)
     made = _kept.setdefault(traced.jaxpr, {})
     where = tuple(getattr(x, "sharding", None) for x in jax.tree.leaves((first, arguments)))
-    if where not in made:
-        made[where] = traced.lower().compile()
-    return partial(made[where], first)
+    program = made.get(where) or made.setdefault(where, traced.lower().compile())
+    return partial(program, first)

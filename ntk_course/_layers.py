@@ -75,7 +75,6 @@ NONLINEARITIES = {"relu": _relu, "erf": _erf}
 @jax.custom_jvp
 def arc_cosine(chord: Array) -> tuple[Array, Array]:
     """kappa_0 and 1 - kappa_1 of a squared chord, the latter without cancellation."""
-    chord = jnp.clip(chord, 0.0, 4.0)
     theta = _angle(chord)
     return (pi - theta) / pi, _rest(chord, theta)
 
@@ -93,6 +92,7 @@ def _angle(chord: Array) -> Array:
     float64 uses tan^2(theta / 2) = chord / (4 - chord). In float32, where the arctangent would take
     most of a kernel's time, theta / 4 has a sine below sqrt(1/2), and a polynomial does.
     """
+    chord = jnp.clip(chord, 0.0, 4.0)
     if chord.dtype != jnp.float32:
         return 2.0 * jnp.arctan(jnp.sqrt(chord / (4.0 - chord)))
     sine2 = chord / (8.0 + 4.0 * jnp.sqrt(4.0 - chord))  # sin^2(theta / 4)
@@ -122,6 +122,7 @@ def _arc_cosine_jvp(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
 @jax.jit
 def kappas(u: Array) -> tuple[Array, Array]:
     """kappa_0 and kappa_1 of a cosine."""
+    u = jnp.where(jnp.abs(u) > 1, jnp.sign(u), u)
     kappa_0, rest = arc_cosine(2.0 * (1.0 - u))
     return kappa_0, 1.0 - rest
 
