@@ -230,7 +230,8 @@ def tangent_transfer(
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     steps = _checks.integer("num_steps", num_steps)
     weights, losses = _transfer(apply_fn, steps, keep, params, x, weight, rate)
-    return weights, _checks.finite("learning_rate", np.asarray(losses), "keep the loss finite")
+    rule = "keep the loss finite (the outputs of `params` must not all be 0)"
+    return weights, _checks.finite("learning_rate", np.asarray(losses), rule)
 
 
 @partial(jax.jit, static_argnums=(0, 1, 2))

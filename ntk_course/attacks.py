@@ -362,6 +362,5 @@ def _values(x: Array, bounds: tuple) -> None:
     if not np.isfinite(largest - smallest):
         _checks.finite("x", x)
     low, high = map(x.dtype.type, bounds)  # x knows them only as rounded
-    got = f"values from {smallest:g} to {largest:g}"
-    ok = bool(low <= smallest <= largest <= high)
+    got, ok = f"values from {smallest:g} to {largest:g}", bool(low <= smallest <= largest <= high)
     _checks.require(ok, "x", f"lie within bounds={bounds}", got, "Pass other `bounds`.")

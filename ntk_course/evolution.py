@@ -111,7 +111,7 @@ def alignment(k: Float[Numbers, "n n"], y: Float[Numbers, "n *out"]) -> Float[Ar
         Cortes et al. (2012), definition 4; Baratin et al. (2021). Lecture notes, section 4.
     """
     k = center(k)
-    y = _labels(y, len(k))
+    y = _without_mean(_checks.targets("y", y, len(k)))
     return jnp.vdot(_unit("k", k), _unit("y", y @ y.T))
 
 
@@ -154,7 +154,8 @@ def label_share(
         Ortiz-Jimenez et al. (2021), section 4. Lecture notes, section 4.
     """
     k = center(_checks.symmetric("k", k))
-    return _leading(k, _unit("y", _labels(y, len(k))), _top(top, len(k)))
+    y = _without_mean(_checks.targets("y", y, len(k)))
+    return _leading(k, _unit("y", y), _top(top, len(k)))
 
 
 @jax.jit
@@ -163,10 +164,10 @@ def _leading(k: Array, y: Array, top: int | Array) -> Array:
     return jnp.sum(parts, where=jnp.arange(len(k)) >= len(k) - top)
 
 
-def _labels(y: Numbers, n: int) -> Array:
-    """Checked labels without their mean, (n, n_out); constant ones become 0 to the last bit."""
-    y = _checks.targets("y", y, n).reshape(n, -1)
-    y = y - y[:1]
+@jax.jit
+def _without_mean(y: Array) -> Array:
+    """Centred labels, (n, n_out); constant ones become 0 to the last bit."""
+    y = (y - y[:1]).reshape(len(y), -1)
     return y - y.mean(0, keepdims=True)
 
 

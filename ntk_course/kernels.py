@@ -294,16 +294,15 @@ def _store(result: np.ndarray, i: int, j: int, block: Array, symmetric: bool) ->
         target[...] = np.triu(target) + np.triu(target, 1).T
 
 
-def _rows(x: Array, size: int) -> Callable[[int], Array]:
+def _rows(x: Array, size: int) -> Callable[[int], Numbers]:
     """Slices of `size` rows, the last one filled up by repeating, so that one compile serves."""
-    device = next(iter(x.devices()))
     # NumPy, where it reads the same memory, compiles nothing.
     x, pad = (np.asarray(x), np.pad) if _checks.on_cpu(x) else (x, jnp.pad)
 
-    def rows(start: int) -> Array:
+    def rows(start: int) -> Numbers:
         part = x[start : start + size]
         missing = [(0, size - len(part))] + [(0, 0)] * (x.ndim - 1)
-        return jax.device_put(pad(part, missing, mode="edge") if missing[0][1] else part, device)
+        return pad(part, missing, mode="edge") if missing[0][1] else part
 
     return rows
 
