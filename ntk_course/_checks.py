@@ -43,11 +43,11 @@ def partial_of(name: str, value: object) -> jax.tree_util.Partial:
     return value if isinstance(value, jax.tree_util.Partial) else jax.tree_util.Partial(value)
 
 
-def integer(name: str, value: object, *, least: int = 1) -> int:
-    """Check and return a Python integer that is at least `least`, and fits into 32 bits."""
+def integer(name: str, value: object, *, least=1, most=2**31 - 1, fix="Lower it.") -> int:
+    """Check and return a Python integer between `least` and `most`; `fix` is for a larger one."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
     require(ok, name, f"be an integer >= {least}", repr(value), "Pass a Python int.")
-    require(value < 2**31, name, "be an integer < 2^31", repr(value), "Pass a smaller one.")
+    require(value <= most, name, f"be at most {most}", repr(value), fix)
     return int(value)
 
 
@@ -117,7 +117,7 @@ def shape(name: str, array: Numbers, expected: Sequence[int | None], fix: str = 
     same = len(found) == len(expected) and all(
         e is None or a == e for a, e in zip(found, expected, strict=True)
     )
-    wanted = "(" + ", ".join("any" if e is None else str(e) for e in expected) + ")"
+    wanted = str(tuple("any" if e is None else e for e in expected)).replace("'", "")
     require(same, name, f"have shape {wanted}", f"shape {found}", fix)
 
 
@@ -180,6 +180,11 @@ def outputs(fx: object, y: object, *, ndim: int | Sequence[int] = 2) -> tuple[ja
     fx, y = floats("fx", fx, ndim=ndim), floats("y", y, ndim=ndim)
     shape("y", y, fx.shape, "One target for every output.")
     return fx, y
+
+
+def classes(y: jax.Array) -> None:
+    """Check that labels tell classes apart."""
+    require(y.shape[1] > 1, "y", "have two columns at least", f"shape {y.shape}", "One a class.")
 
 
 def steps(name: str, value: object) -> list[int]:

@@ -157,7 +157,7 @@ def random_masks(
     _checks.tree("params", params)
     keep, last, layers = _share("keep", keep), len(params) - 1, _checks.steps("layers", layers)
     known = all(layer <= last for layer in layers)
-    _checks.require(known, "layers", f"name layers between 0 and {last}", tuple(layers))
+    _checks.require(known, "layers", f"name layers between 0 and {last}", layers, "Count from 0.")
     masks = jax.tree.map(jnp.ones_like, params)
     keys = jax.random.split(_checks.key(key), len(layers))
     for layer, layer_key in zip(layers, keys, strict=True):
@@ -295,15 +295,16 @@ def complete(
         Radhakrishnan et al. (2022), eq. 3. Lecture notes, section 1.1.
     """
     k, observed = np.asarray(_checks.symmetric("k", k)), np.asarray(observed)
-    flags = observed.ndim == 2 and observed.dtype == bool
-    _checks.require(flags, "observed", "have 2 axes, of booleans", f"shape {observed.shape}")
-    _checks.require(bool((np.diag(k) > 0).all()), "k", "have a diagonal > 0", np.diag(k))
+    flags, got = observed.dtype == bool, f"dtype {observed.dtype}"
+    _checks.require(flags, "observed", "hold booleans", got, "True where `y` is known.")
+    some = bool((np.diag(k) > 0).all())
+    _checks.require(some, "k", "have a diagonal > 0", np.diag(k), "Pass the prior's covariance.")
     y = np.where(observed, y, 0.0) if np.shape(y) == observed.shape else y
     y = np.asarray(_checks.floats("y", y, ndim=2))
     _checks.shape("observed", observed, y.shape, "One flag an entry.")
     _checks.shape("y", y, (len(k), None), "One row a prior.")
     some = bool(observed.any(0).all())
-    _checks.require(some, "observed", "hold one entry a column at least", "an empty column")
+    _checks.require(some, "observed", "hold one entry a column", "an empty one", "Leave it out.")
     ridge = _checks.scalar("diag_reg", diag_reg, positive=True)
     patterns, which = np.unique(observed, axis=1, return_inverse=True)
     filled = np.empty(y.shape, k.dtype)
@@ -369,12 +370,12 @@ def graph_ntk(
     References:
         Du et al. (2019), section 3. Lecture notes, section 2.3.
     """
-    a = _checks.symmetric("adjacency", adjacency)
-    x = _checks.floats("features", features, ndim=2)
+    a, x = _checks.symmetric("adjacency", adjacency), _checks.floats("features", features, ndim=2)
     _checks.shape("features", x, (len(a), None), "One row a node.")
     graph = np.asarray(graph)
-    _checks.require(graph.shape == (len(a),), "graph", f"have shape {(len(a),)}", graph.shape)
-    _checks.require(bool(np.isin(graph, np.arange(len(a))).all()), "graph", "be 0, 1, ...", graph)
+    _checks.shape("graph", graph, (len(a),), "One number a node.")
+    known = bool(np.isin(graph, np.arange(len(a))).all())
+    _checks.require(known, "graph", "be 0, 1, ...", graph, "Number the graphs from 0.")
     depth = _checks.integer("num_blocks", num_blocks), _checks.integer("num_layers", num_layers)
     members = jnp.asarray(graph[:, None] == np.arange(graph.max() + 1)[None], x.dtype)
     return _checks.finite("features", _graph_ntk(*depth, a, x, members), "keep the kernel finite")

@@ -15,9 +15,17 @@ from ntk_course._geometry import GEOMETRIES
 
 
 def cross_entropy(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
-    """The cross-entropy of each example; `fx` are logits, `y` one-hot labels (centred or not).
+    """The cross-entropy of each example.
 
     As log(1 + sum exp(f_wrong - f_right)): its gradient is no difference of two numbers near 1.
+
+    Args:
+        fx: logits, shape (n, C).
+        y: one-hot labels (centred or not), shape (n, C).
+    Returns:
+        Losses, shape (n,).
+    Raises:
+        ValueError: if shapes do not match or there is one column only.
     """
     return _softplus_of_gaps(*_classes(fx, y))
 
@@ -29,7 +37,16 @@ def _softplus_of_gaps(fx: Array, right: Array) -> Array:
 
 
 def margin(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
-    """The largest wrong output minus the right one: positive if the example is misclassified."""
+    """The largest wrong output minus the right one: positive if the example is misclassified.
+
+    Args:
+        fx: outputs, shape (n, C).
+        y: one-hot labels (centred or not), shape (n, C).
+    Returns:
+        Losses, the margins of the notes with the opposite sign, shape (n,).
+    Raises:
+        ValueError: if shapes do not match or there is one column only.
+    """
     fx, right = _classes(fx, y)
     return jnp.max(jnp.where(right, -jnp.inf, fx), 1) - jnp.max(jnp.where(right, fx, -jnp.inf), 1)
 
@@ -37,18 +54,36 @@ def margin(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, 
 def _classes(fx: Numbers, y: Numbers) -> tuple[Array, Array]:
     """Outputs, and where they are those of the right class, both (n, C)."""
     fx, y = _checks.outputs(fx, y)
-    _checks.require(y.shape[1] > 1, "y", "have two columns at least", f"shape {y.shape}")
+    _checks.classes(y)
     return fx, jax.nn.one_hot(jnp.argmax(y, 1), y.shape[1], dtype=bool)
 
 
 def square(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
-    """Half the squared distance of outputs and targets of each example."""
+    """Half the squared distance of outputs and targets of each example.
+
+    Args:
+        fx: outputs, shape (n, C).
+        y: targets, shape (n, C).
+    Returns:
+        Losses, shape (n,).
+    Raises:
+        ValueError: if shapes do not match or a loss is not finite.
+    """
     fx, y = _checks.outputs(fx, y)
     return _checks.finite("fx", jnp.sum((fx - y) ** 2, 1) / 2, "keep the loss finite")
 
 
 def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"]:
-    """KL(softmax(y) || softmax(fx)) of each example; `y` are the outputs at the clean point."""
+    """KL(softmax(y) || softmax(fx)) of each example, the loss that TRADES attacks.
+
+    Args:
+        fx: logits, shape (n, C).
+        y: logits at the clean point, shape (n, C).
+    Returns:
+        Divergences >= 0, shape (n,).
+    Raises:
+        ValueError: if shapes do not match.
+    """
     fx, y = _checks.outputs(fx, y)
     log_fx, log_y = map(jax.nn.log_softmax, (fx, y))
     return optax.losses.kl_divergence_with_log_targets(log_fx, log_y)
@@ -56,8 +91,7 @@ def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"
 
 LOSSES = {"cross_entropy": cross_entropy, "margin": margin, "square": square, "kl": kl}
 
-# l_inf settings of `pgd`: those of the lecture notes, section 3, below eq. 29, and this course's
-# for the 8x8 digits.
+# For `pgd` in l_inf: this course's for 8x8 digits, and the notes' (section 3, below eq. 29).
 PRESETS = {
     "digits": {"epsilon": 0.15, "step_size": 0.01, "num_steps": 40},
     "mnist": {"epsilon": 0.3, "step_size": 0.01, "num_steps": 40},
@@ -167,7 +201,7 @@ def pgd(
         y: one-hot labels, shape (n, C); with `targeted`, the labels to be reached; with the loss
             "kl", the outputs f(x).
         epsilon: radius >= 0.
-        step_size: alpha > 0.
+        step_size: alpha >= 0.
         num_steps: number of steps.
         norm: "linf" or "l2".
         bounds: smallest and largest value of an entry, or None.
@@ -325,7 +359,7 @@ def evaluate(
     named = bool(free and attacks) and all(map(callable, attacks.values()))
     rule = "name at least one attack, and none of them clean or worst"
     _checks.require(named, "attacks", rule, attacks, "Pass a dictionary.")
-    _checks.require(y.shape[1] > 1, "y", "have two columns at least", f"shape {y.shape}")
+    _checks.classes(y)
     _checks.returned("predict_fn", predict_fn, x[:1], like=(1, y.shape[1]))
     found = {name: np.zeros(len(x), bool) for name in ("clean", *attacks)}
     starts = range(0, len(x), size)

@@ -39,7 +39,11 @@ def questions(chapter: str) -> Mapping[str, Any]:
 
 @cache
 def exercises() -> Mapping[str, Mapping[str, Any]]:
-    """The keys of all exercises, by name: a `value` or `low` and `high`, `hints`, `traps`."""
+    """The keys of all exercises, by name.
+
+    Each has a `value` (with `rtol` or `atol`) or `low` and `high`, `hints`, and if wanted `traps`
+    and `right`, words for known wrong answers and for the right one.
+    """
     return {n: key for c in _chapters() for n, key in questions(c).get("exercise", {}).items()}
 
 

@@ -109,7 +109,15 @@ def load(
 
 
 def flatten(x: Float[Numbers, "n *shape"]) -> Float[Numbers, "n d"]:
-    """Images as rows, (n, height, width, channels) -> (n, d)."""
+    """Images as rows.
+
+    Args:
+        x: images, shape (n, height, width, channels), or (n, ...).
+    Returns:
+        The same numbers, shape (n, d).
+    Raises:
+        ValueError: if there is one axis only, or nothing in it.
+    """
     rule = "have a first axis of images and at least one more"
     ok = np.ndim(x) >= 2 and np.size(x) > 0
     _checks.require(ok, "x", rule, f"shape {np.shape(x)}", "Add the missing axis.")
@@ -132,12 +140,13 @@ def one_hot(
     Raises:
         ValueError: if a label is out of range.
     References:
-        Nguyen et al. (2021), section 4.
+        Nguyen et al. (2021a), section 4.
     """
     labels, c = np.asarray(labels), _checks.integer("num_classes", num_classes)
     whole = labels.ndim == 1 and labels.size > 0 and labels.dtype.kind in "iu"
     known = whole and np.isin(labels, np.arange(c)).all()
-    _checks.require(bool(known), "labels", f"be a vector of integers in 0..{c - 1}", labels)
+    rule = f"be a vector of integers in 0..{c - 1}"
+    _checks.require(bool(known), "labels", rule, labels, "Number the classes from 0.")
     return np.eye(c, dtype=np.float32)[labels] - np.float32(bool(centred) / c)
 
 
@@ -294,7 +303,6 @@ def _draw(rng, name: str, n: int | None, x: np.ndarray, y: np.ndarray) -> tuple:
     """n random rows of (x, y); all, in order, for None."""
     if n is None:
         return x, y
-    n = _checks.integer(name, n)
-    _checks.require(n <= len(x), name, f"be at most {len(x)}, the images there are", n)
+    n = _checks.integer(name, n, most=len(x), fix="Lower it, or pass None for all images.")
     rows = rng.permutation(len(x))[:n]
     return x[rows], y[rows]

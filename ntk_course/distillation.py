@@ -220,7 +220,7 @@ def label_solve(
     k_ss = kernels.gram(kernel_fn, x_s).astype(np.float64)
     k_ts = kernels.gram(kernel_fn, x_t, x_s).astype(np.float64)
     shift = diag_reg * np.trace(k_ss) / len(k_ss)
-    _checks.require(bool(k_ss.any()), "x_support", "have a kernel that is not zero", x_s)
+    _checks.require(bool(k_ss.any()), "x_support", "not be 0", "a kernel of 0", "Give inputs.")
     solver = np.linalg.solve(k_ss + shift * np.eye(len(k_ss)), k_ts.T).T
     return np.linalg.lstsq(solver, np.asarray(y_t, np.float64))[0]
 
@@ -277,7 +277,8 @@ def kip(
     Returns:
         A `Distilled`; its set is the one with the lowest loss on its batch.
     Raises:
-        ValueError: if shapes or options are wrong, or the checkpoint is damaged or of another run.
+        ValueError: if shapes or options are wrong, the checkpoint is damaged or of another run, or
+            the loss is not finite at the first step.
         MemoryError: before any work, if a step would not fit.
     References:
         Nguyen et al. (2021a), algorithm 1; Nguyen et al. (2021b). Lecture notes, eq. 27. With
@@ -293,8 +294,8 @@ def kip(
     every = _checks.integer("checkpoint_every", checkpoint_every)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     diag_reg = _checks.scalar("diag_reg", diag_reg)
-    n = len(x_t) if batch_size is None else _checks.integer("batch_size", batch_size)
-    _checks.require(n <= len(x_t), "batch_size", f"be at most {len(x_t)}, the targets", n)
+    n = len(x_t) if batch_size is None else batch_size
+    n = _checks.integer("batch_size", n, most=len(x_t), fix="Lower it, or pass None for all.")
     saved_steps = np.array(sorted(set(_checks.steps("save_at", save_at))), int)
     mesh = _devices.rows_mesh(mesh)
     _checks.returned("kernel_fn", kernel_fn, x_t[:1], x_s, like=(1, len(x_s)))

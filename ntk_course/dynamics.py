@@ -13,7 +13,16 @@ from ntk_course._checks import Numbers
 
 
 def square_loss_gradient(fx: Array, y: Array) -> Array:
-    """The derivative of (f - y)^2 / 2 by f, the error f - y."""
+    """The derivative of (f - y)^2 / 2 in f, the error f - y.
+
+    Args:
+        fx: outputs, shape (n, *out).
+        y: targets of the same shape.
+    Returns:
+        The error, of the same shape.
+    Raises:
+        ValueError: if shapes do not match.
+    """
     fx, y = _checks.outputs(fx, y, ndim=range(6))
     return fx - y
 
@@ -147,7 +156,8 @@ class GradientFlow(NamedTuple):
         start = jnp.zeros((k.shape[0], *self.y_train.shape[1:]), k.dtype)
         if fx_test_0 is not None:
             start = _checks.targets("fx_test_0", fx_test_0, k.shape[0])
-            _checks.shape("fx_test_0", start, (k.shape[0], *self.y_train.shape[1:]))
+            expected = (k.shape[0], *self.y_train.shape[1:])
+            _checks.shape("fx_test_0", start, expected, "One row a test point.")
         return _outputs(self, _times(t), start, k)
 
     def loss(self, t: float | Numbers) -> Array:
@@ -226,7 +236,7 @@ def gradient_flow(
 def _times(t: float | Array) -> Array:
     """Check times: a number or a vector, all >= 0, inf allowed."""
     t = _checks.floats("t", t, ndim=range(6), inf=True).astype(jnp.result_type(float))
-    _checks.require(t.ndim <= 1, "t", "be a number or a vector", f"shape {t.shape}")
+    _checks.require(t.ndim <= 1, "t", "be a number or a vector", f"shape {t.shape}", "Flatten it.")
     if not isinstance(t, jax.core.Tracer):
         _checks.require(bool((t >= 0).all()), "t", "be >= 0", t, "Training starts at t = 0.")
     return t

@@ -131,7 +131,7 @@ def concentration(k: Float[Numbers, "n n"], top: int = 1) -> Float[Array, ""]:
         Baratin et al. (2021), section 3. Lecture notes, section 4.
     """
     values = jnp.linalg.eigvalsh(_checks.symmetric("k", k))
-    share = values[-_top(top, len(values)) :].sum() / values.sum()
+    share = values[-_checks.integer("top", top, most=len(values)) :].sum() / values.sum()
     return _checks.finite("k", share, "have a trace that is not zero")
 
 
@@ -155,7 +155,7 @@ def label_share(
     """
     k = center(_checks.symmetric("k", k))
     y = _without_mean(_checks.targets("y", y, len(k)))
-    return _leading(k, _unit("y", y), _top(top, len(k)))
+    return _leading(k, _unit("y", y), _checks.integer("top", top, most=len(k)))
 
 
 @jax.jit
@@ -169,10 +169,3 @@ def _without_mean(y: Array) -> Array:
     """Centred labels, (n, n_out); constant ones become 0 to the last bit."""
     y = (y - y[:1]).reshape(len(y), -1)
     return y - y.mean(0, keepdims=True)
-
-
-def _top(top: int, n: int) -> int:
-    """A checked number of eigenvalues."""
-    top = _checks.integer("top", top)
-    _checks.require(top <= n, "top", f"be at most n={n}", top, "There are no more eigenvalues.")
-    return top

@@ -34,7 +34,7 @@ def normalize(
     shift = fx.mean() if centre else jnp.zeros((), fx.dtype)
     scale = jnp.sqrt(jnp.mean((fx - shift) ** 2))
     varies = isinstance(scale, jax.core.Tracer) or bool(0 < scale < jnp.inf)
-    _checks.require(varies, "feature_fn", "vary over the points, and stay finite", shift)
+    _checks.require(varies, "feature_fn", "vary over x, and stay finite", shift, "Leave it out.")
     feature_fn = _checks.partial_of("feature_fn", feature_fn)
     return jax.tree_util.Partial(_normalized, feature_fn, shift, scale)
 

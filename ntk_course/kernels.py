@@ -326,8 +326,8 @@ def _forecast(needed: float, shape: tuple, size: int, limit: float | None) -> No
     if limit is not None and needed > limit:
         raise MemoryError(
             f"A kernel matrix of shape {shape} needs about {needed / 1e9:.2f} GB with blocks of "
-            f"{size} rows; {limit / 1e9:.2f} GB are free. Use fewer points, float32, or (if the "
-            "block is what is large) a smaller `block_size`."
+            f"{size} rows; {limit / 1e9:.2f} GB are free. Use fewer points, float32, or smaller "
+            "blocks (`block_size` in `kernels.gram`, `batch_size` in `distillation.kip`)."
         )
 
 

@@ -150,7 +150,8 @@ def convolutional(
         w_std: None for eq. 12's normalization, a number for neural-tangents' `W_std`.
         b_std: neural-tangents' `b_std`; 0 leaves the biases out.
     Returns:
-        A `Network` on images of shape (n, height, width, channels).
+        A `Network` on images of shape (n, height, width, channels). Its params are a list of
+        {"w": (3, 3, c_in, c_out)}, the last {"w": (outputs, features)}; each with "b" if b_std > 0.
     Raises:
         ValueError: if a width is no positive integer, or a name is unknown.
     References:
@@ -246,9 +247,8 @@ def windowed(d_in: int, window: int, num_filters: int) -> Network:
     References:
         Malach and Shalev-Shwartz (2020), section 3. Lecture notes, section 1.2, eq. 5.
     """
-    d, k = _checks.integer("d_in", d_in), _checks.integer("window", window)
-    _checks.require(k <= d, "window", f"be at most d_in={d}", k, "Look at a shorter window.")
-    q = _checks.integer("num_filters", num_filters)
+    d, q = _checks.integer("d_in", d_in), _checks.integer("num_filters", num_filters)
+    k = _checks.integer("window", window, most=d, fix="A window is not longer than `d_in`.")
 
     def init_fn(key):
         w = jax.random.rademacher(_checks.key(key), (q, k), jnp.result_type(float)) / k
@@ -280,7 +280,8 @@ def twin(network: Network) -> Network:
     References:
         Lecture notes, section 2.2, below eq. 12.
     """
-    _checks.require(np.shape(network) == (2,), "network", "be (init_fn, apply_fn)", network)
+    two = np.shape(network) == (2,)
+    _checks.require(two, "network", "be (init_fn, apply_fn)", network, "Pass both functions.")
     init_one, apply_one = network
     _checks.is_callable("network.init_fn", init_one)
     _checks.is_callable("network.apply_fn", apply_one)
@@ -291,7 +292,7 @@ def twin(network: Network) -> Network:
 
     def apply_fn(params, x):
         two = isinstance(params, list | tuple) and len(params) == 2
-        _checks.require(two, "params", "be a pair, one for each copy", type(params))
+        _checks.require(two, "params", "be a pair of params", type(params), "Call `init_fn`.")
         return (apply_one(params[0], x) - apply_one(params[1], x)) / sqrt(2)
 
     return Network(init_fn, apply_fn)

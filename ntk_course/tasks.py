@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from ntk_course import _checks, _gaussian, kernels
+from ntk_course import _checks, _closed_forms, kernels
 from ntk_course._checks import Numbers
 
 
@@ -102,21 +102,7 @@ def circle_eigenvalues(
     k = np.atleast_1d(np.asarray(_checks.floats("frequencies", frequencies, ndim=range(6)), float))
     whole = k.ndim == 1 and (k == np.floor(k)).all() and (k >= 0).all()
     _checks.require(bool(whole), "frequencies", "be integers >= 0", frequencies, "Use 0, 1, 2, ...")
-    result = (_order_0(k - 1) + _order_0(k + 1)) / 2 + bool(bias) * _order_0(k)
-    return result + _order_1(k) if train_readout else result
-
-
-def _order_0(k: np.ndarray) -> np.ndarray:
-    """Fourier coefficients of kappa_0(cos theta)."""
-    odd = k % 2 == 1
-    return np.where(k == 0, 0.5, np.where(odd, 2 / (np.pi * np.where(odd, k, 1)) ** 2, 0.0))
-
-
-def _order_1(k: np.ndarray) -> np.ndarray:
-    """Fourier coefficients of kappa_1(cos theta)."""
-    even = k % 2 == 0
-    found = np.where(even, 4 / (np.pi * np.where(even, k**2 - 1, 1)) ** 2, 0.0)
-    return np.where(k == 1, 0.25, found)
+    return _closed_forms.circle_eigenvalues(k, bool(bias), bool(train_readout))
 
 
 def signed_basis(key: Array, n: int, d: int) -> tuple[Float[Array, "n d"], Float[Array, " n"]]:
@@ -198,8 +184,7 @@ def hypercube(k: int) -> Float[np.ndarray, "m k"]:
         >>> hypercube(2).tolist()
         [[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]]
     """
-    k = _checks.integer("k", k)
-    _checks.require(k <= 20, "k", "be at most 20 (2^20 rows)", k, "Take a shorter pattern.")
+    k = _checks.integer("k", k, most=20, fix="2^20 rows are enough. Take a shorter pattern.")
     return 2.0 * (np.arange(2**k)[:, None] >> np.arange(k)[::-1] & 1) - 1
 
 
@@ -223,9 +208,8 @@ def hidden_pattern(
         Malach and Shalev-Shwartz (2020). Lecture notes, section 1.2, eq. 6.
     """
     n, d, corners = _checks.integer("n", n), _checks.integer("d", d), hypercube(k)
-    start = _checks.integer("start", start, least=0)
-    rule = f"leave room for the pattern, at most d - k = {d - k}"
-    _checks.require(start <= d - k, "start", rule, start, "Begin earlier or shorten the pattern.")
+    fix = "Leave room for the pattern: begin earlier or shorten it."
+    start = _checks.integer("start", start, least=0, most=d - k, fix=fix)
     g = jnp.asarray(corners.prod(1)) if values is None else _checks.floats("values", values, ndim=1)
     _checks.shape("values", g, (2**k,), "One value for each row of `hypercube(k)`.")
     x = jax.random.rademacher(_checks.key(key), (n, d), jnp.result_type(float))
@@ -290,6 +274,8 @@ def gaussian_model(
         sigma: standard deviation > 0 of each coordinate.
     Returns:
         Inputs, shape (n, d), and labels +-1, shape (n,).
+    Raises:
+        ValueError: if a number is out of range or `theta` is no finite vector.
     References:
         Schmidt et al. (2018), definition 1. Lecture notes, section 3.1.
     """
@@ -315,6 +301,8 @@ def gaussian_error(
         epsilon: radius >= 0.
     Returns:
         Errors, float64, shape (...).
+    Raises:
+        ValueError: if shapes do not match, a number is out of range or a row of `w` is 0.
     References:
         Schmidt et al. (2018), appendix. Lecture notes, section 3.1.
     """
@@ -322,7 +310,7 @@ def gaussian_error(
     _checks.shape("w", w, (*w.shape[:-1], len(theta)), "One weight for each coordinate.")
     sigma = _checks.scalar("sigma", sigma, positive=True)
     epsilon = _checks.scalar("epsilon", epsilon)
-    return _gaussian.error(np.asarray(w, float), np.asarray(theta, float), sigma, epsilon)
+    return _closed_forms.error(np.asarray(w, float), np.asarray(theta, float), sigma, epsilon)
 
 
 def averaged_error(n: int | float, d: int, sigma: float, *, epsilon: float = 0.0) -> float:
@@ -334,10 +322,12 @@ def averaged_error(n: int | float, d: int, sigma: float, *, epsilon: float = 0.0
     Args:
         n: number of training points > 0; a fraction will do, only sigma^2 / n enters.
         d: dimension.
-        sigma: standard deviation > 0.
-        epsilon: l_inf radius >= 0.
+        sigma: standard deviation, 1e-6 to 1e6.
+        epsilon: l_inf radius, 0 or 1e-6 to 1e6.
     Returns:
         The error, accurate to about 1e-9 (absolute) from d = 10 on.
+    Raises:
+        ValueError: if a number is out of range.
     References:
         Gil-Pelaez (1951). Lecture notes, section 3.1, below eq. 32.
     """
@@ -346,7 +336,7 @@ def averaged_error(n: int | float, d: int, sigma: float, *, epsilon: float = 0.0
     ok = 1e-6 <= min(sigma, epsilon or sigma) <= max(sigma, epsilon) <= 1e6
     rule, got = "lie in 1e-6 .. 1e6, as must `epsilon`", f"{sigma:g} and epsilon={epsilon:g}"
     _checks.require(ok, "sigma", rule, got, "In units of theta*.")
-    return _gaussian.averaged_error(sigma**2 / n, d, sigma, epsilon)
+    return _closed_forms.averaged_error(sigma**2 / n, d, sigma, epsilon)
 
 
 def tradeoff_model(
@@ -362,10 +352,12 @@ def tradeoff_model(
         p: between 1/2 and 1.
     Returns:
         Inputs (x_0, ..., x_d), shape (n, d + 1), and labels +-1, shape (n,).
+    Raises:
+        ValueError: if a number is out of range.
     References:
         Tsipras et al. (2019), section 2.1. Lecture notes, section 3.2.
     """
-    n, d, eta, p = _checks.integer("n", n), *_gaussian.check_tradeoff(d, eta, p)
+    n, d, eta, p = _checks.integer("n", n), *_closed_forms.check_tradeoff(d, eta, p)
     key_sign, key_strong, key_weak = jax.random.split(_checks.key(key), 3)
     y = jax.random.rademacher(key_sign, (n,), jnp.result_type(float))
     x_0 = jnp.where(jax.random.bernoulli(key_strong, p, (n,)), y, -y)
@@ -390,11 +382,14 @@ def tradeoff_accuracy(
         epsilon: radius >= 0.
     Returns:
         Accuracies, float64, exact in the tails, too; a margin of exactly 0 counts as an error.
+    Raises:
+        ValueError: if shapes do not match, a number is out of range or both weights are 0.
     References:
         Tsipras et al. (2019), section 2.1. Lecture notes, section 3.2.
     """
-    (d, eta, p), epsilon = _gaussian.check_tradeoff(d, eta, p), _checks.scalar("epsilon", epsilon)
+    d, eta, p = _closed_forms.check_tradeoff(d, eta, p)
     a, b = _checks.floats("a", a, ndim=range(4)), _checks.floats("b", b, ndim=range(4))
     _checks.shape("b", b, a.shape if a.ndim and b.ndim else b.shape, "Or one of them a number.")
-    _checks.require(bool(((a != 0) | (b != 0)).all()), "b", "not be 0 where `a` is", b)
-    return _gaussian.tradeoff_accuracy(a, b, d, eta, p, epsilon)
+    _checks.require(bool(((a != 0) | (b != 0)).all()), "b", "not be 0 where `a` is", b, "Drop it.")
+    epsilon = _checks.scalar("epsilon", epsilon)
+    return _closed_forms.tradeoff_accuracy(a, b, d, eta, p, epsilon)

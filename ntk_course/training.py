@@ -52,7 +52,16 @@ def _saved_steps(save_at: Sequence[int] | None, name: str, last: int) -> np.ndar
 
 
 def square_loss(fx: Numbers, y: Numbers) -> Array:
-    """Sum over points and outputs of (f - y)^2 / 2 (eq. 8)."""
+    """Sum over points and outputs of (f - y)^2 / 2 (eq. 8).
+
+    Args:
+        fx: outputs, shape (n, *out).
+        y: targets of the same shape.
+    Returns:
+        The loss, a scalar.
+    Raises:
+        ValueError: if shapes do not match or the loss is not finite.
+    """
     fx, y = _checks.outputs(fx, y, ndim=range(6))
     return _checks.finite("fx", jnp.sum((fx - y) ** 2) / 2, "keep the loss finite")
 
@@ -263,8 +272,7 @@ def minibatch(
     x, y = _checks.labelled("train", x_train, y_train)
     out = _checks.returned("apply_fn", apply_fn, params, x).shape
     _checks.shape("y_train", y, out, "Give one row of labels for every row of outputs.")
-    size = _checks.integer("batch_size", batch_size)
-    _checks.require(size <= len(x), "batch_size", f"be at most {len(x)}", size, "Lower it.")
+    size = _checks.integer("batch_size", batch_size, most=len(x))
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     if method != "plain":  # values are checked here, once: the batches are seen inside jit only
         attacks.project(x[:1], x[:1], epsilon, norm=norm, bounds=None)

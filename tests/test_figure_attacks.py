@@ -163,7 +163,10 @@ def test_attack_figures__bad_input(images):
         ),
         (lambda: interactive.attack_images(RADII[::-1], sweeps, 2), "`epsilons` must ascend"),
         (lambda: interactive.attack_images(RADII, [], 2), "`sweeps` must not be empty"),
-        (lambda: interactive.attack_images(RADII, sweeps, 5), "`truth` must be a column"),
+        (
+            lambda: interactive.attack_images(RADII, sweeps, 5),
+            "`truth` must be at most 4; .* It is a column",
+        ),
         (
             lambda: interactive.attack_images(RADII / 2, sweeps, 2),
             r"`sweeps\[0\].images` must start at the same image and stay within",

@@ -74,7 +74,10 @@ def test_image_completion__bad_input():
     for changed, message in (
         ({"image": 2 * IMAGE}, r"`image` must lie in \[0, 1\]"),
         ({"observed": OBSERVED[:2]}, r"`observed` must have shape \(5, 6\)"),
-        ({"observed": np.ones((5, 6))}, "`observed` must leave some pixels out"),
+        (
+            {"observed": np.ones((5, 6))},
+            "`observed` must hold some of the pixels; got observed=30 of 30",
+        ),
         ({"lengths": [1.0, 1.0, 2.0]}, "`lengths` must ascend from > 0"),
         ({"filled": FILLED[:2]}, r"`filled` must have shape \(3, 5, 6\)"),
         ({"scores": {"one": [1, 2, 3]}}, "`scores` must be two"),

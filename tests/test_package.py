@@ -74,6 +74,17 @@ def test_module__public_functions_say_what_they_take_return_and_raise(path):
             )
 
 
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.name)
+def test_errors__say_what_to_do(path):
+    """An error is `name` must <rule>; got name=<value>. <Fix>. -- the last part, too."""
+    number = {"fail": 4, "require": 5, "shape": 4}  # of arguments, the last one being the fix
+    for node in ast.walk(ast.parse(path.read_text())):
+        name = ast.unparse(node.func) if isinstance(node, ast.Call) else ""
+        if (name := name.removeprefix("_checks.")) in number:
+            given = [*node.args, *(k for k in node.keywords if k.arg == "fix")]
+            assert len(given) == number[name], f"{path.name}:{node.lineno} {ast.unparse(node)}"
+
+
 def lines_of_code(path):
     """Lines that are neither blank, comment nor docstring."""
     source, prose, documented = path.read_text(), set(), ast.Module | ast.ClassDef | ast.FunctionDef

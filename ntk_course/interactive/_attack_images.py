@@ -54,8 +54,8 @@ def attack_images(
         _checks.shape(f"sweeps[{i}].images", images, (len(radii), *first.shape), "One a radius.")
         scores = np.asarray(_checks.floats(f"sweeps[{i}].scores", sweep.scores, ndim=2))
         _checks.shape(f"sweeps[{i}].scores", scores, (len(radii), None), "One row a radius.")
-        known = _checks.integer("truth", truth, least=0) < scores.shape[1]
-        _checks.require(known, "truth", f"be a column of {scores.shape[1]} scores", truth)
+        most, fix = scores.shape[1] - 1, "It is a column of the scores."
+        _checks.integer("truth", truth, least=0, most=most, fix=fix)
         moved = np.abs(images - first).max((1, 2))
         inside = bool((moved <= radii + 1e-5).all())
         rule = "start at the same image and stay within `epsilons`"

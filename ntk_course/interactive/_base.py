@@ -99,7 +99,8 @@ def _encode(name: str, value: Any) -> Any:
     _checks.finite(name, jnp.asarray(numbers))
     if numbers.ndim == 0:
         return float(value)
-    _checks.require(numbers.ndim <= 2, name, "have one or two axes", f"shape {numbers.shape}")
+    got = f"shape {numbers.shape}"
+    _checks.require(numbers.ndim <= 2, name, "have one or two axes", got, "Make rows of it.")
     data = base64.b64encode(np.ascontiguousarray(numbers).tobytes()).decode("ascii")
     return {"f32": data, "shape": list(numbers.shape)}
 

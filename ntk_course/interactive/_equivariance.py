@@ -55,11 +55,12 @@ def equivariance(
     _checks.require(bool(spans), "x_train", "span the plane", f"rank < 2 in {n} points", "Add one.")
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     stable = bool(rate * high < 2)
-    _checks.require(stable, "learning_rate", f"be below 2 / lambda_max = {2 / high:.3g}", rate)
-    steps = _checks.integer("num_steps", num_steps)
-    _checks.require(steps <= 200, "num_steps", "be at most 200", steps, "Take fewer steps.")
+    rule = f"be below 2 / lambda_max = {2 / high:.3g}"
+    _checks.require(stable, "learning_rate", rule, rate, "Larger ones diverge. Lower it.")
+    steps = _checks.integer("num_steps", num_steps, most=200, fix="Take fewer steps.")
     angle = _checks.scalar("angle", angle)
-    _checks.require(angle <= 360, "angle", "be between 0 and 360 degrees", angle)
+    rule = "be between 0 and 360 degrees"
+    _checks.require(angle <= 360, "angle", rule, angle, "Leave out whole turns.")
     spec = {
         "caption": caption,
         "labels": [

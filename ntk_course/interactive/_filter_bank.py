@@ -26,9 +26,8 @@ def filter_bank(
     References:
         Malach and Shalev-Shwartz (2020). Lecture notes, section 1.2, below eq. 5.
     """
-    k = _checks.integer("k", k, least=SMALLEST)
-    rule = f"be at most {LARGEST} (2^{LARGEST} slots fill the panel)"
-    _checks.require(k <= LARGEST, "k", rule, k, "Take a shorter pattern.")
+    fix = f"2^{LARGEST} slots fill the panel. Take a shorter pattern."
+    k = _checks.integer("k", k, least=SMALLEST, most=LARGEST, fix=fix)
     spec = {
         "caption": caption,
         "labels": {

@@ -40,11 +40,13 @@ def image_completion(
     """
     image = np.asarray(_checks.floats("image", image, ndim=2))
     inside = bool(image.min() >= 0 and image.max() <= 1)
-    _checks.require(inside, "image", "lie in [0, 1]", f"{image.min():g} to {image.max():g}")
+    got = f"{image.min():g} to {image.max():g}"
+    _checks.require(inside, "image", "lie in [0, 1]", got, "Scale it, 0 is black.")
     observed, lengths = np.asarray(observed, bool), np.asarray(lengths, float)
     _checks.shape("observed", observed, image.shape, "One flag a pixel.")
     some = bool(observed.any() and not observed.all())
-    _checks.require(some, "observed", "leave some pixels out", f"{observed.sum()} of them")
+    got = f"{observed.sum()} of {observed.size}"
+    _checks.require(some, "observed", "hold some of the pixels", got, "Hide others, or fewer.")
     ascend = lengths.ndim == 1 and lengths.size > 1 and lengths[0] > 0
     ascend = ascend and bool((np.diff(lengths) > 0).all())
     _checks.require(ascend, "lengths", "ascend from > 0", lengths.tolist(), "Sort them.")

@@ -61,7 +61,8 @@ def spectral_bias(
     distinct = 1 <= len(ks) == len(set(ks)) <= most
     _checks.require(distinct, "frequencies", f"be 1 to {most} different integers", ks, fix)
     fits = len(a) == len(ks) and max(a) <= 2
-    _checks.require(fits, "amplitudes", "be one number in [0, 2] for each frequency", a)
+    rule = "be one number in [0, 2] for each frequency"
+    _checks.require(fits, "amplitudes", rule, a, "They are where the sliders start.")
     _checks.require(len(variants) > 0, "variants", "not be empty", "none", "Pass one `Variant`.")
     prepared = [_prepare(f"variants[{i}]", v, rate) for i, v in enumerate(variants)]
     if times is None:

@@ -53,8 +53,7 @@
       context.putImageData(picture, 0, 0);
     }
     layout() { // the bars are as wide as there is room
-      super.layout();
-      this.redraw();
+      if (super.layout() && this.drawMs !== undefined) this.redraw();
     }
     draw() {
       const { spec } = this, i = Math.round(this.time.value), way = spec.ways[this.which.value];

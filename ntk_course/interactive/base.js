@@ -31,9 +31,12 @@
     }
     // The numbers on display, for tests and for readers who open the console.
     get state() { return this.numbers; }
+    // Whether a panel had to change its width.
     layout() {
       const widths = this.panels.map((p) => p.box.clientWidth);
-      this.panels.forEach((p, i) => { if (widths[i] !== p.outer) p.resize(widths[i]); });
+      const changed = this.panels.map((p, i) => widths[i] !== p.outer);
+      this.panels.forEach((p, i) => { if (changed[i]) p.resize(widths[i]); });
+      return changed.includes(true);
     }
     redraw() {
       const start = performance.now();
@@ -97,7 +100,7 @@
     // A time slider with a play button. `log` runs the slider over log10 t. Never starts by itself;
     // the first play starts at the beginning, a later one where the reader left the slider. With
     // reduced motion it moves in 16 steps, two a second. `step` is what an arrow key moves: 1 where
-    // the slider counts saved states.
+    // the slider counts saved states; then only another state is drawn anew.
     timeline({ label = "time *t*", name = label, min, max, value, log = true, step, seconds = 9,
       text = (t) => `t = ${format(t)}` }) {
       const icon = svg("path"), word = html("span");
@@ -111,15 +114,16 @@
       const slider = this.slider({ label, name, min: lo, max: hi, step, value: to(value ?? min), className: "time",
         text: (v) => text(from(v)), onInput: (v) => { this.pause(); touched = true; position = v; } });
       // The exact position: the slider's own value snaps to its step.
-      let frame = 0, timer = 0, position = to(value ?? min), last = 0, touched = false;
+      let frame = 0, timer = 0, position = to(value ?? min), last = 0, touched = false, drawn = NaN;
       const show = () => {
         word.textContent = this.playing ? "Pause" : "Play";
         icon.setAttribute("d", this.playing ? "M1 0h3v11h-3zM7 0h3v11h-3z" : "M1 0L11 5.5L1 11z");
       };
       const move = (by) => {
         position = Math.min(hi, position + by);
-        slider.set(position);
-        this.redraw();
+        const state = step === 1 ? Math.round(position) : position;
+        if (state !== drawn) { slider.set(position); this.redraw(); }
+        drawn = state;
         if (position >= hi) this.pause();
       };
       const tick = (now) => {
@@ -140,6 +144,7 @@
         this.playing = true;
         if (!touched || position >= hi - step / 2) position = lo;
         touched = true;
+        drawn = NaN;
         last = performance.now();
         if (matchMedia("(prefers-reduced-motion: reduce)").matches)
           timer = setInterval(() => move((hi - lo) / 16), 500);

@@ -178,13 +178,16 @@
       });
     }
     paint(rows, [lo, hi]) {
-      const canvas = (this.canvas ||= document.createElement("canvas"));
+      const canvas = (this.canvas ||= document.createElement("canvas")), top = 1023;
+      const { colours = (s) => [255 * s, 255 * s, 255 * s] } = this.options;
+      const palette = (this.palette ||= range(top + 1, (k) => colours(k / top)));
       canvas.width = rows[0].length; canvas.height = rows.length;
       const context = canvas.getContext("2d"), pixels = context.createImageData(canvas.width, canvas.height);
       rows.forEach((row, i) => row.forEach((v, j) => {
-        const at = 4 * (i * canvas.width + j), s = Math.min(Math.max((v - lo) / (hi - lo), 0), 1);
-        const rgb = this.options.colours ? this.options.colours(s) : [255 * s, 255 * s, 255 * s];
-        pixels.data.set([...rgb, 255], at);
+        const s = Math.min(Math.max((v - lo) / (hi - lo), 0), 1);
+        const rgb = palette[Math.round(top * s) || 0], at = 4 * (i * canvas.width + j);
+        for (let k = 0; k < 3; k++) pixels.data[at + k] = rgb[k];
+        pixels.data[at + 3] = 255;
       }));
       context.putImageData(pixels, 0, 0);
       this.node.setAttribute("href", canvas.toDataURL());

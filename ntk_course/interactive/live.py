@@ -212,7 +212,8 @@ def explore_spectral_bias(
     _checks.require(len(set(ks)) == len(ks), "frequencies", "be different", ks, "One slider each.")
     first = [_checks.scalar("amplitudes", a) for a in amplitudes]
     fits = 0 < len(first) == len(ks) and max(first) <= 2
-    _checks.require(fits, "amplitudes", "be one number in [0, 2] for each frequency", first)
+    rule = "be one number in [0, 2] for each frequency"
+    _checks.require(fits, "amplitudes", rule, first, "They are where the sliders start.")
     start = _start(width, num_steps)
     theta = np.linspace(-np.pi, np.pi, n, endpoint=False)
     inputs = jnp.sqrt(2.0) * jnp.column_stack([jnp.cos(theta), jnp.sin(theta)])
@@ -262,8 +263,7 @@ def explore_spectral_bias(
 
 def _start(width: int, num_steps: int) -> tuple[int, int]:
     _checks.one_of("width", width, WIDTHS)
-    steps = _checks.integer("num_steps", num_steps, least=10)
-    _checks.require(steps <= 20_000, "num_steps", "be at most 20000", steps, "Take fewer.")
+    steps = _checks.integer("num_steps", num_steps, least=10, most=20_000, fix="Take fewer.")
     return width, steps
 
 

@@ -1,4 +1,4 @@
-"""Closed forms of the Gaussian models of sections 3.1 and 3.2; `tasks` checks and explains."""
+"""Closed forms of the notes' problems; `tasks` checks and explains."""
 
 import numpy as np
 from scipy.special import erf, ndtr, wofz
@@ -7,9 +7,28 @@ from ntk_course import _checks
 from ntk_course._checks import Numbers
 
 
+def circle_eigenvalues(k: np.ndarray, bias: bool, train_readout: bool) -> np.ndarray:
+    """`tasks.circle_eigenvalues`."""
+    result = (_order_0(k - 1) + _order_0(k + 1)) / 2 + bias * _order_0(k)
+    return result + _order_1(k) if train_readout else result
+
+
+def _order_0(k: np.ndarray) -> np.ndarray:
+    """Fourier coefficients of kappa_0(cos theta)."""
+    odd = k % 2 == 1
+    return np.where(k == 0, 0.5, np.where(odd, 2 / (np.pi * np.where(odd, k, 1)) ** 2, 0.0))
+
+
+def _order_1(k: np.ndarray) -> np.ndarray:
+    """Fourier coefficients of kappa_1(cos theta)."""
+    even = k % 2 == 0
+    found = np.where(even, 4 / (np.pi * np.where(even, k**2 - 1, 1)) ** 2, 0.0)
+    return np.where(k == 1, 0.25, found)
+
+
 def error(w: np.ndarray, theta: np.ndarray, sigma: float, epsilon: float) -> np.ndarray:
     """`tasks.gaussian_error`."""
-    _checks.require(bool(w.any(-1).all()), "w", "have no row of zeros", w)
+    _checks.require(bool(w.any(-1).all()), "w", "have no row of zeros", w, "Leave it out.")
     gap = epsilon * np.abs(w).sum(-1) - w @ theta
     return np.asarray(ndtr(gap / (sigma * np.linalg.norm(w, axis=-1))))
 
