@@ -23,7 +23,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from benchmarks import Row, growth, high_water_mark, race
+from benchmarks import Row, growth, high_water_mark, race, reset_high_water_mark
 from ntk_course import _neural_tangents, empirical, kernels, networks, regression
 
 ROOT = Path(__file__).parents[1]
@@ -136,7 +136,7 @@ def rise(number, who):
     """Bytes by which the peak of this process rises while one side runs once."""
     contest = CONTESTS[number]
     run = contest.setup(contest.n)[who]
-    before = high_water_mark()
+    before = reset_high_water_mark()
     jax.block_until_ready(run())
     return high_water_mark() - before
 
@@ -151,7 +151,7 @@ def gram_rise(n):
     x = jnp.asarray(np.random.default_rng(0).normal(size=(n, 784)), jnp.float32)
     ours = kernels.fully_connected(3).ntk
     kernels.gram(ours, x[:1100])  # compile, and let the allocator warm up
-    before = high_water_mark()
+    before = reset_high_water_mark()
     result = kernels.gram(ours, x)
     return (high_water_mark() - before) / result.nbytes
 
@@ -160,7 +160,7 @@ def in_fresh_process(expression):
     """A number computed by this module, called m, in a process of its own."""
     code = f"import benchmarks.__main__ as m; print({expression})"
     run = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
     )
     return float(run.stdout.splitlines()[-1])
 
@@ -203,6 +203,15 @@ def versions(python):
     return json.loads(subprocess.check_output([python, "-c", code], text=True))
 
 
+def commit():
+    """The commit that was measured; "-dirty" where files had been changed."""
+    command = ["git", "describe", "--always", "--dirty"]
+    try:
+        return subprocess.check_output(command, text=True, cwd=ROOT).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "a copy without history"
+
+
 def _short(number):
     """Two digits, and no exponent."""
     return f"{number:.0f}" if number >= 10 else f"{number:.2g}"
@@ -228,8 +237,9 @@ def write_readme(record):
     path, marks = ROOT / "README.md", ("<!-- bench {} -->", "<!-- /bench {} -->")
     begin, end = (mark.format(record["platform"]) for mark in marks)
     said = (
-        f"From `make bench` on {record['date']}, {record['machine']}, {record['device']}; a peak "
-        f"of {record['gram_memory_over_result']:.2f} times its own size for a Gram of 20,000."
+        f"From `make bench` on {record['date']} ({record['commit']}), {record['machine']}, "
+        f"{record['device']}; a peak of {record['gram_memory_over_result']:.2f} times its own size "
+        "for a Gram of 20,000."
     )
     block = f"{begin}\n{said}\n\n{table(record)}\n{end}"
     text = path.read_text("utf8")
@@ -239,7 +249,7 @@ def write_readme(record):
 def main():
     print(f"JAX {jax.__version__}, {jax.devices()[0].device_kind}, {os.cpu_count()} cores, float32")
     print(f"{'':56}{'ours':>9}{'theirs':>9}{'ratio':>8}{'wanted':>8}{'difference':>12}")
-    rows = []
+    rows, measured = [], commit()
 
     def add(more):
         for row in more:
@@ -269,6 +279,7 @@ def main():
     environments = {"ours": sys.executable} | ({"peers": str(PEERS)} if PEERS.exists() else {})
     record = {
         "date": date.today().isoformat(),
+        "commit": measured,
         "machine": f"{platform.machine()}, {os.cpu_count()} cores",
         "platform": jax.devices()[0].platform,
         "device": jax.devices()[0].device_kind,

@@ -11,6 +11,7 @@ run, for how long, with which edits, and what was printed is kept in `benchmarks
 import argparse
 import json
 import os
+import sys
 import time
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from datetime import date, datetime
@@ -86,7 +87,14 @@ def main():
     arguments = parser.parse_args()
     os.environ.setdefault("XLA_PYTHON_CLIENT_PREALLOCATE", "false")
     paths = sorted((ROOT / "lectures").glob("*.ipynb"))
+    unknown = sorted(set(arguments.numbers) - {p.name[:2] for p in paths})
+    if unknown:
+        parser.error(f"`numbers` must be those of lectures; got {unknown[0]}. Write 05, not 5.")
     paths = [p for p in paths if not arguments.numbers or p.name[:2] in arguments.numbers]
+    text = "".join(p.read_text("utf8") for p in paths)
+    for old, _ in arguments.edit:
+        if json.dumps(old)[1:-1] not in text:
+            parser.error(f"`--edit` must name text of a chosen lecture; got {old!r}. Copy it.")
     run = partial(
         execute, scale=arguments.scale, edits=arguments.edit, only=arguments.only,
         seconds=arguments.seconds,
@@ -102,6 +110,7 @@ def main():
             path.write_text(json.dumps(record, indent=1) + "\n", "utf8")
     failed = sum(bool(lecture["failure"]) for lecture in found)
     print(f"{len(found)} lectures, {failed} failed; kept in {path.relative_to(ROOT)}")
+    sys.exit(1 if failed else 0)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
@@ -20,7 +21,7 @@ import content_security  # noqa: E402
 import counts  # noqa: E402
 import new_chapter  # noqa: E402
 import versions  # noqa: E402
-from export import export, read_lecture  # noqa: E402
+from export import checked, export, read_lecture  # noqa: E402
 from test_lectures import MAX_LINES, SETUP  # noqa: E402
 
 
@@ -29,6 +30,7 @@ def tree(tmp_path):
     """A tree with a table of contents and one lecture."""
     (tmp_path / "lectures").mkdir()
     (tmp_path / "book").mkdir()
+    (tmp_path / "ntk_course" / "questions").mkdir(parents=True)
     (tmp_path / "lectures" / "04_old.md").write_text("x", "utf8")
     toc = {
         "format": "jb-book",
@@ -53,8 +55,13 @@ def test_new_chapter__keeps_the_rules_and_is_listed(tree):
     fresh = export([path], ROOT / "book" / "references.bib", [path])[path]
     assert any("assert" in cell.source for cell in fresh.cells)
     namespace = {}
-    for cell in code[1:]:
+    for cell in code[1:-2]:  # the last two are the quiz and the exercise
         exec(cell, namespace)
+    assert code[-2] == 'interactive.quiz("17")'
+    questions = tomllib.loads((tree / "ntk_course" / "questions" / "17.toml").read_text("utf8"))
+    assert list(questions["exercise"]) == [checked(code[-1])[0]] == ["my-topic-1"]
+    assert set(questions["exercise"]["my-topic-1"]) >= {"value", "hints", "traps", "right"}
+    assert [o.get("right", False) for o in questions["quiz"][0]["options"]] == [True, False]
 
 
 def test_new_chapter__an_appendix_has_a_letter(tree):

@@ -101,6 +101,10 @@ def test_export__numbers_run_through_a_chapter_in_the_order_of_the_text(text):
         ("(a)=\n## B\n\n(a)=\n## C", r"01_a\.md:13: label `a` must be unique"),
         (":::{image} x.png\n:::", r"01_a\.md:9: `image` must have `:alt:`"),
         ("A note.[^1]", r"01_a\.md:9: footnotes"),
+        (
+            "```{code-cell} ipython3\n:tags: [exercise]\nx = 1\nprint(x)\n```",
+            r"01_a\.md:9: a solution must end with check.*; got 'print\(x\)'",
+        ),
     ],
 )
 def test_export__names_file_and_line_of_an_error(tmp_path, body, message):

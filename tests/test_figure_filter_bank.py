@@ -105,15 +105,6 @@ def test_filter_bank__fits_its_column(show, width):
     assert (second["y"] >= first["y"] + first["height"]) == (width < 600)
 
 
-@browser
-def test_filter_bank__work_per_frame(show):
-    page = show(interactive.filter_bank(6))
-    times = page.evaluate("""() => { const e = document.querySelector('.course-figure');
-        return Array.from({length: 100}, (_, i) => { e.time.set(i / 10); return e.drawMs; })
-          .sort((a, b) => a - b)[50]; }""")
-    assert times < 16
-
-
 def test_filter_bank__rejects_bad_input(untyped):
     with pytest.raises(ValueError, match="`k` must be an integer >= 2"):
         interactive.filter_bank(1)

@@ -136,15 +136,10 @@ def test_robustness_figures__play_and_obey_the_keyboard(show, which):
 
 @browser
 @pytest.mark.parametrize("width", [340, 820])
-def test_robustness_figures__fit_their_column_and_draw_quickly(show, width):
+def test_robustness_figures__fit_their_column(show, width):
     figures = interactive.robust_error(), interactive.tradeoff(), interactive.ntk_features(cloud())
     page = show(*figures, width=width)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    draws = page.evaluate("""() => [...document.querySelectorAll('.course-figure')].map((f) => {
-        const times = [];
-        for (let i = 0; i < 15; i++) { f.redraw(); times.push(f.drawMs); }
-        return times.sort((a, b) => a - b)[7]; })""")
-    assert max(draws) < 12  # 2 to 4 ms where nothing else runs
 
 
 @pytest.mark.usefixtures("untyped")

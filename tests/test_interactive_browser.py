@@ -247,15 +247,6 @@ def test_figure__fits_its_column(show, flows, circles, width):
     assert stacked == (width < 600)
 
 
-def test_figure__work_per_frame(show, flows, circles):
-    page = show(flows[0][0], circles[0])
-    times = page.evaluate("""() => [...document.querySelectorAll('.course-figure')].map((e) => {
-        const all = Array.from({length: 200}, (_, i) => {
-            e.time.set(10 ** (-1 + 4 * i / 200)); return e.drawMs; });
-        return all.sort((a, b) => a - b)[100]; })""")
-    assert max(times) < 16, f"median milliseconds a frame: {times}"
-
-
 def test_format__digits_signs_and_powers(show, circles):
     page = show(circles[0])
     shown = page.evaluate("""() => [

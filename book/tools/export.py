@@ -338,7 +338,11 @@ class Exporter:
                 self.line = start + blank + 1
                 cell.source = self.blocks(cell.source.split("\n"), start + blank + 1)
             elif is_exercise(cell) and not self.solutions:
-                cell.source = stub(cell.source)
+                try:
+                    cell.source = stub(cell.source)
+                except ExportError as error:
+                    self.line = start
+                    self.fail(f"{error}; got {cell.source.splitlines()[-1]!r}")
             cell.id = f"cell-{number:03d}"
         notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
         if self.cited:

@@ -126,7 +126,10 @@ def run_lecture(path: Path, notebook) -> str | None:
     for cell in filter(is_exercise, notebook.cells):
         said = "".join(output.get("text", "") for output in cell.outputs)
         if "Right." not in said:
-            name, _ = checked(cell.source)
+            try:
+                name, _ = checked(cell.source)
+            except ExportError as error:
+                return f"{path.name}: {error}; got {cell.source.splitlines()[-1]!r}"
             return f"{path.name}: the solution of exercise {name!r} does not pass: {said}"
     return None
 
@@ -135,7 +138,10 @@ def chosen(numbers: list[str]) -> list[Path]:
     """The lectures with these numbers; all, if none are given."""
     unknown = set(numbers) - {path.name[:2] for path in sources()}
     if unknown:
-        raise ExportError(f"`ONLY` must list numbers of lectures; got {sorted(unknown)[0]!r}")
+        raise ExportError(
+            f"`ONLY` must list numbers of lectures; got {sorted(unknown)[0]!r}. Write two digits "
+            'each, such as ONLY="04 05".'
+        )
     return [path for path in sources() if not numbers or path.name[:2] in numbers]
 
 
@@ -190,7 +196,9 @@ def executed(path: Path, notebook, cache) -> nbformat.NotebookNode:
     """The exported notebook with the outputs of the cached execution."""
     outputs = cached(cache, read_lecture(path))
     if outputs is None:
-        raise ExportError(f"{path.name} has changed since it was executed; run it again")
+        raise ExportError(
+            f"{path.name} is not executed as it stands; run make notebooks ONLY={path.name[:2]}"
+        )
     done = iter([cell for cell in outputs.cells if cell.cell_type == "code"])
     for cell in notebook.cells:
         if cell.cell_type == "code":

@@ -1,4 +1,4 @@
-"""Writes the skeleton of a chapter and its line in the table of contents.
+"""Writes the skeletons of a chapter and of its questions, and its line in the table of contents.
 
 python book/tools/new_chapter.py 17_my_topic
 """
@@ -50,7 +50,8 @@ What is needed, and a key for each draw.
 ```{{code-cell}} ipython3
 import jax
 
-from ntk_course import plots
+from ntk_course import interactive, plots
+from ntk_course.checking import check
 
 plots.use_style()
 key = jax.random.key({number})
@@ -70,13 +71,28 @@ assert 0 <= draw < 1
 
 - ...
 
+## Quiz
+
+```{{code-cell}} ipython3
+interactive.quiz("{digits}")
+```
+
 ## Exercises
+
+The last line of each cell says whether the answer is right, and if not, gives a hint.
 
 :::{{exercise}} Read: ...
 :label: ex-{slug}-1
 
 ...
 :::
+
+```{{code-cell}} ipython3
+:tags: [exercise, hide-cell]
+# What the answer is.
+answer = 6 * 7
+check("{slug}-1", answer)
+```
 
 :::{{solution}} ex-{slug}-1
 :class: dropdown
@@ -85,9 +101,25 @@ assert 0 <= draw < 1
 :::
 """
 
+QUESTIONS = """\
+# The keys of three exercises at least, and three to five questions of the quiz.
+[exercise.{slug}-1]
+value = 42
+hints = ["..."]
+traps = [{{ value = 13, say = "..." }}]
+right = "..."
+
+[[quiz]]
+question = "..."
+options = [
+  {{ text = "...", right = true, why = "..." }},
+  {{ text = "...", why = "..." }},
+]
+"""
+
 
 def create(name: str, root: Path = ROOT) -> Path:
-    """Write `lectures/<name>.md` and list it; return its path."""
+    """Write `lectures/<name>.md` and its questions, and list it; return its path."""
     match = re.fullmatch(r"(\d\d)_([a-z0-9]+(?:_[a-z0-9]+)*)", name)
     if match is None:
         sys.exit(f"`NAME` must be two digits and a slug, such as 17_my_topic; got NAME={name}.")
@@ -102,8 +134,11 @@ def create(name: str, root: Path = ROOT) -> Path:
         "chapter": chapter_of(name),
         "title": words.capitalize(),
         "slug": match[2].replace("_", "-"),
+        "digits": match[1],
     }
     path.write_text(SKELETON.format(**fields, url=url, branch=branch), "utf8")
+    questions = root / "ntk_course" / "questions" / f"{match[1]}.toml"
+    questions.write_text(QUESTIONS.format(**fields), "utf8")
     toc = root / "book" / "_toc.yml"
     lines = toc.read_text("utf8").splitlines()
     places = [(i, line) for i, line in enumerate(lines) if "- file: lectures/" in line]
@@ -116,4 +151,6 @@ def create(name: str, root: Path = ROOT) -> Path:
 
 if __name__ == "__main__":
     new = create(sys.argv[1] if len(sys.argv) > 1 else "")
-    print(f"  {new.relative_to(ROOT)}; link it in the map of chapter 1, then make notebooks")
+    number = new.name[:2]
+    print(f"  {new.relative_to(ROOT)} and ntk_course/questions/{number}.toml; edit both, link the")
+    print(f'  chapter in the map of chapter 1, then make notebooks ONLY="01 {number}"')

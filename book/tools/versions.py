@@ -3,7 +3,8 @@
 python book/tools/versions.py print               # versions and numbers of this environment
 python book/tools/versions.py write PYTHON COLAB  # `book/versions.md`, from two environments
 
-The table's last column is what `print` said on a GPU, kept with the results of the benches.
+The GPU's column is `print`'s record there, kept with the results of the benches, to which `device`
+and `rounded_products` (the numbers under JAX_DEFAULT_MATMUL_PRECISION=default) are added by hand.
 """
 
 import json
