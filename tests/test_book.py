@@ -306,7 +306,7 @@ def test_figures__a_frame_is_little_work(book_url, open_page, page):
     view = open_page(f"{book_url}/{page}", mathematics=False)
     for figure in view.locator(".course-figure").all():
         figure.scroll_into_view_if_needed()
-        assert min(figure.evaluate(WORK) for _ in range(3)) < RATIO
+        assert min(figure.evaluate(WORK) for _ in range(3)) < 2
 
 
 @pytest.mark.browser
