@@ -160,8 +160,9 @@ def in_fresh_process(expression):
     """A number computed by this module, called m, in a process of its own."""
     code = f"import benchmarks.__main__ as m; print({expression})"
     run = subprocess.run(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT
-    )
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, check=True, cwd=ROOT,
+        env={**os.environ, "NTK_COURSE_STATIC": "1"},  # no progress bars
+    )  # fmt: skip
     return float(run.stdout.splitlines()[-1])
 
 
