@@ -342,7 +342,7 @@ class Exporter:
                     cell.source = stub(cell.source)
                 except ExportError as error:
                     self.line = start
-                    self.fail(f"{error}; got {cell.source.splitlines()[-1]!r}")
+                    self.fail(str(error))
             cell.id = f"cell-{number:03d}"
         notebook.cells = [cell for cell in notebook.cells if cell.source.strip()]
         if self.cited:
@@ -377,7 +377,8 @@ def checked(source: str) -> tuple[str, str]:
     call = last.value if isinstance(last, ast.Expr) else None
     if not (isinstance(call, ast.Call) and ast.unparse(call.func) == "check"
             and len(call.args) == 2 and isinstance(call.args[1], ast.Name)):  # fmt: skip
-        raise ExportError('a solution must end with check("name", variable)')
+        said = source.splitlines()[-1]
+        raise ExportError(f'a solution must end with check("name", variable); got {said!r}')
     return ast.literal_eval(call.args[0]), call.args[1].id
 
 

@@ -129,7 +129,7 @@ def run_lecture(path: Path, notebook) -> str | None:
             try:
                 name, _ = checked(cell.source)
             except ExportError as error:
-                return f"{path.name}: {error}; got {cell.source.splitlines()[-1]!r}"
+                return f"{path.name}: {error}"
             return f"{path.name}: the solution of exercise {name!r} does not pass: {said}"
     return None
 
