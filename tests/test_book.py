@@ -48,6 +48,10 @@ def test_pages__all_of_the_toc_are_built(built_book):
         assert (built_book / name.removesuffix(".md")).with_suffix(".html").exists(), name
 
 
+def test_home_page__shows_a_figure_that_moves(built_book):
+    assert "book/index.html" in MOVING  # so that every test of such figures looks at it
+
+
 def test_site__github_leaves_its_folders_alone(built_book):
     assert (built_book / ".nojekyll").exists()  # or its pages would lose _static and _images
 
@@ -149,6 +153,24 @@ def test_pages__run_no_script_that_was_not_there_when_they_were_built(book_url, 
     assert view.evaluate("window.intruder") is None
     assert sum("Content Security Policy" in problem for problem in view.problems) >= 4
     assert not any(problem.startswith("request to") for problem in view.problems)
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", [1300, 1440])
+def test_lectures__a_line_of_code_fits_beside_the_side_bars(book_url, open_page, width):
+    page = open_page(f"{book_url}/lectures/04_neural_tangent_kernel.html", mathematics=False)
+    page.set_viewport_size({"width": width, "height": 900})
+    columns = page.evaluate(
+        """() => {
+          const line = document.querySelector('.cell_input pre');
+          const probe = line.appendChild(document.createElement('span'));
+          probe.textContent = 'x'.repeat(100);
+          const { paddingLeft, paddingRight } = getComputedStyle(line);
+          const room = line.clientWidth - parseFloat(paddingLeft) - parseFloat(paddingRight);
+          return room / probe.getBoundingClientRect().width * 100;
+        }"""
+    )
+    assert columns >= 98
 
 
 @pytest.mark.browser

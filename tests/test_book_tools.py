@@ -9,14 +9,19 @@ import tomllib
 from base64 import b64encode
 from hashlib import sha256
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
+from docutils import nodes
+from docutils.utils import new_document
 from pybtex.database import parse_file
+from sphinx.errors import ExtensionError
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(ROOT / "book" / "tools"), str(ROOT / "book" / "_ext")]
 
+import chapter_figure  # noqa: E402
 import content_security  # noqa: E402
 import counts  # noqa: E402
 import new_chapter  # noqa: E402
@@ -130,6 +135,19 @@ def test_protect__allows_the_inline_scripts_of_the_page_and_no_others():
 def test_protect__refuses_handlers_in_attributes():
     with pytest.raises(ValueError, match="`onclick` must not be an attribute"):
         content_security.protect('<head></head><button class="b" onclick="go()">x</button>')
+
+
+@pytest.mark.parametrize(
+    ("chapter", "message"),
+    [("lectures/99", "must name a document; got lectures/99"), ("lectures/01", "got none")],
+)
+def test_chapter_figure__refuses_a_chapter_without_one(chapter, message):
+    page, lecture = new_document("book/index"), new_document("lectures/01")
+    page += chapter_figure.Placeholder(chapter=chapter)
+    lecture += nodes.raw("", "<p>no figure</p>", format="html")
+    env = SimpleNamespace(found_docs={"lectures/01"}, get_doctree=lambda _: lecture)
+    with pytest.raises(ExtensionError, match=message):
+        chapter_figure.fill(SimpleNamespace(env=env), page, "book/index")
 
 
 def test_versions__the_first_column_is_what_this_environment_computes():
