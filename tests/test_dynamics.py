@@ -1,6 +1,7 @@
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
 import scipy.integrate
 import scipy.linalg
@@ -192,6 +193,24 @@ def test_twin__starts_at_zero_and_keeps_the_kernel(rng, key):
         empirical.ntk(network.apply_fn, params[0], x),
         rtol=1e-12,
     )
+
+
+def test_gradient_descent__weights_move_alike_at_all_widths_and_the_kernel_stands_still(rng, key):
+    x, y = rng.standard_normal((6, 3)), rng.standard_normal(6)
+    moved, drift = [], []
+    for width in (64, 4096):  # eq. 18, with the erratum: the distance itself does not shrink
+        net = networks.twin(networks.fully_connected(3, width))
+        start = net.init_fn(key)
+        before = empirical.ntk(net.apply_fn, start, x)
+        rate = 1 / float(jnp.linalg.eigvalsh(before)[-1])
+        end = training.gradient_descent(
+            net.apply_fn, start, x, y, learning_rate=rate, num_steps=200
+        ).at(-1)
+        after = empirical.ntk(net.apply_fn, end, x)
+        moved.append(float(optax.tree.norm(jax.tree.map(jnp.subtract, end, start))))
+        drift.append(float(jnp.linalg.norm(after - before) / jnp.linalg.norm(before)))
+    assert moved[1] == pytest.approx(moved[0], rel=0.2)
+    assert drift[1] < drift[0] / 4  # at least the root of 64, if not for the noise of the draw
 
 
 @pytest.mark.parametrize("activation", ["relu", "erf"])

@@ -37,7 +37,7 @@ def tradeoff(
     spec = {
         "caption": caption,
         "labels": {
-            "plane": f"{label}: robust against standard accuracy of all mixtures, and the bound",
+            "plane": f"{label}: robust against clean accuracy of all mixtures, and the bound",
             "share": f"{label}: both accuracies against the share of the weak features",
         },
         "start": start,

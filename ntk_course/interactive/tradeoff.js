@@ -18,7 +18,7 @@
       this.panelBox.classList.add("split");
       this.shares = range(201, (i) => i / 200);
       const plane = this.panel({ label: spec.labels.plane, height: 360, aspect: 1.05,
-        x: { domain: [0.48, 1.02], title: "standard accuracy" }, y: { domain: [-0.04, 1.04], title: "robust accuracy" } });
+        x: { domain: [0.48, 1.02], title: "clean accuracy" }, y: { domain: [-0.04, 1.04], title: "robust accuracy" } });
       this.bound = plane.layer("line", { width: 1.5, dash: "2 3", opacity: 0.8, name: "bound for *ϵ* ≥ 2*η*" });
       this.curve = plane.layer("line", { color: "purple", width: 2.5, name: "all mixtures" });
       this.strong = plane.layer("points", { color: "green", marker: "square", size: 5, name: "strong feature alone" });
@@ -70,7 +70,7 @@
       this.bound.show(this.ratio.value >= 2);
       this.rule.set([share]);
       this.marks.set([share, share], now);
-      const words = `standard accuracy ${format(now[0], 4)}, robust accuracy ${format(now[1], 3)}`;
+      const words = `clean accuracy ${format(now[0], 4)}, robust accuracy ${format(now[1], 3)}`;
       this.say.textContent = `η = ${format(eta)}, ϵ = ${format(epsilon)}; this mixture: ${words}.`
         + (epsilon >= 1 ? " The attack is strong enough to turn the strong feature, too." : "");
       this.time.input.setAttribute("aria-valuetext", `share ${(100 * share).toFixed(1)} percent, ${words}`);
