@@ -5,6 +5,7 @@ Under `jax.jit` shapes, dtypes and Python scalars are checked; outside it, value
 
 from collections.abc import Callable, Sequence
 from math import isfinite
+from weakref import WeakKeyDictionary
 
 import jax
 import jax.numpy as jnp
@@ -87,6 +88,12 @@ def floats(name: str, value: object, *, ndim: int | Sequence[int], fix="", inf=F
     return array if inf else finite(name, array)
 
 
+def doubles(name: str, value: object, *, ndim: int | Sequence[int]) -> np.ndarray:
+    """`floats` in NumPy's float64, whatever JAX is set to."""
+    floats(name, value, ndim=ndim)
+    return np.asarray(value, float)
+
+
 def on_cpu(array: jax.Array) -> bool:
     """Whether an array lies in the memory that NumPy reads."""
     return all(device.platform == "cpu" for device in array.devices())
@@ -148,6 +155,7 @@ def tree(name: str, value: object, like: object = None) -> None:
 
 
 _call = jax.jit(lambda function, *args: function(*args))
+_first: WeakKeyDictionary = WeakKeyDictionary()
 
 
 def traced(name: str, function: object, *args: object, like: Sequence | None = None) -> tuple:
@@ -160,6 +168,8 @@ def traced(name: str, function: object, *args: object, like: Sequence | None = N
         if isinstance(function, jax.tree_util.Partial):  # traced once for all its arrays
             seen = _call.trace(function, *args)
             jaxpr, out = seen.jaxpr, seen.out_info
+            if not (function.args or function.keywords):
+                _settled(name, function.func, args)
         else:
             jaxpr, out = jax.make_jaxpr(function, return_shape=True)(*args)
     except (TypeError, KeyError, AttributeError) as error:
@@ -168,6 +178,19 @@ def traced(name: str, function: object, *args: object, like: Sequence | None = N
     rule = "return outputs" + ("" if like is None else f" of shape {like}")
     require(ok, name, rule, f"one that returns {getattr(out, 'shape', out)}", "See Args.")
     return jaxpr, out
+
+
+def _settled(name: str, function: Callable, args: tuple) -> None:
+    """Refuse a function whose globals are others now: JAX keeps what it read at the first call."""
+    now = jax.make_jaxpr(lambda *args: function(*args))(*args)
+    if any(isinstance(value, jax.core.Tracer) for value in now.consts):
+        return  # a closure inside of a trace
+    kept = _first.setdefault(function, {}).setdefault(str(now.in_avals), now)
+    pairs = zip(kept.consts, now.consts, strict=False)
+    same = all(a is b or np.array_equal(a, b) for a, b in pairs)
+    same &= str(kept.jaxpr) == str(now.jaxpr)
+    fix = "Pass `jax.tree_util.Partial(apply_fn, params)`, or define the function anew."
+    require(same, name, "read the arrays of its first call", "one that reads others now", fix)
 
 
 def returned(name: str, function: object, *args: object, like: Sequence | None = None):
@@ -213,13 +236,14 @@ def square(name: str, value: object) -> jax.Array:
 
 
 def symmetric(name: str, value: object, *, tol: float = 1e-4) -> jax.Array:
-    """Check and return a symmetric matrix; `tol` is relative to its largest entry."""
+    """Check by a product and return a symmetric matrix; `tol` is relative to its largest entry."""
     k = square(name, value)
     if not isinstance(k, jax.core.Tracer):
-        host = np.asarray(k)
-        gap, size = float(np.abs(host - host.T).max()), float(np.abs(host).max())
+        host, v = np.asarray(k), np.cos(np.arange(len(k))).astype(k.dtype)
+        gap, size = float(np.abs(host @ v - v @ host).max()), float(max(host.max(), -host.min()))
         fix = "A Gram matrix compares the same points in rows and columns."
-        require(gap <= tol * size, name, "be symmetric", f"a matrix with |K - K^T| = {gap:g}", fix)
+        near = gap <= tol * size * len(k) ** 0.5
+        require(near, name, "be symmetric", f"a matrix with |K v - K^T v| = {gap:g}", fix)
     return k
 
 

@@ -26,14 +26,15 @@ class Geometry(NamedTuple):
 
 
 def _norms(v: Array) -> Array:
-    """The l2 norm of each example, with its axes kept."""
-    return _layers.safe_sqrt(jnp.sum(v**2, tuple(range(1, v.ndim)), keepdims=True))
+    """The l2 norm of each example, with its axes kept; no square over- or underflows."""
+    axes = tuple(range(1, v.ndim))
+    size = jax.lax.stop_gradient(jnp.max(jnp.abs(v), axes, keepdims=True))
+    v = v / jnp.where(size > 0, size, 1.0)
+    return size * _layers.safe_sqrt(jnp.sum(v**2, axes, keepdims=True))
 
 
 def _unit(v: Array) -> Array:
-    """Each example over its l2 norm; 0 stays 0, and tiny gradients do not underflow."""
-    size = jnp.max(jnp.abs(v), tuple(range(1, v.ndim)), keepdims=True)
-    v = v / jnp.where(size > 0, size, 1.0)
+    """Each example over its l2 norm; 0 stays 0."""
     norm = _norms(v)
     return v / jnp.where(norm > 0, norm, 1.0)
 

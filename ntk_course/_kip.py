@@ -71,6 +71,7 @@ def batch(key, x, y, groups, n, augment_fn, layout, mesh, step):
     parts = _take(x, y, rows)
     if augment_fn is not None:
         moved = augment_fn(jax.random.fold_in(key, step), x[rows.ravel()])
+        _checks.shape("augment_fn", moved, (rows.size, *x.shape[1:]), "Keep number and size.")
         parts = moved.reshape(parts[0].shape), parts[1]
     return tuple(_devices.lay(part, mesh, 1) for part in (*parts, weights))
 
@@ -108,6 +109,7 @@ def _update(
                 return _blocked(kernel_fn, flat.reshape(x.shape), x_0, columns) @ alpha_0
 
             targets = attack_fn(key, predict_fn, x.reshape(-1, *x.shape[2:]), y)
+            _checks.shape("attack_fn", targets, (len(y), *x.shape[2:]), "Keep number and size.")
             targets = jax.lax.stop_gradient(targets).reshape(x.shape)
         fx = _blocked(kernel_fn, targets, x_s, columns) @ alpha
         error = jnp.sum((fx - y) ** 2, 1) / (2 * y.shape[1])

@@ -63,7 +63,8 @@ def _erf(pairs: Pairs) -> tuple[Pairs, Array]:
         return safe_sqrt(2 / pi * jnp.arctan2(2 * p**2, jnp.sqrt(1 + 4 * p**2)))
 
     p, q, k12 = pairs.p, pairs.q, covariance(pairs)
-    sine2 = jnp.where(pairs.chord < 0, 0.0, pairs.chord * (1.0 - pairs.chord / 4))
+    sine2 = pairs.chord * (1.0 - pairs.chord / 4)
+    sine2 = jnp.where((pairs.chord < 0) | (pairs.chord > 4), 0.0, sine2)  # rounded
     root = jnp.sqrt(1 + 2 * p**2 + 2 * q**2 + 4 * (p * q) ** 2 * sine2)
     k12, p, q = 2 / pi * jnp.arctan2(2 * k12, root), norm(p), norm(q)
     return Pairs(p, q, _chord(k12, p, q)), 4 / pi / root
@@ -156,11 +157,7 @@ def input_pairs(x1: Array, x2: Array, w_std: float, b_std: float, precise: bool)
         chord = _chord(x1 @ x2.T, p, q)
         # Rounding hides that two rows are equal; their hash does not. Few blocks need to ask.
         near = jax.lax.stop_gradient(chord) < 1e-2
-        equal = jax.lax.cond(
-            near.any(),
-            lambda: near & equal_rows(x1, x2),
-            lambda: jnp.zeros_like(near),
-        )
+        equal = jax.lax.cond(near.any(), lambda: near & equal_rows(x1, x2), lambda: near & False)
         chord = jnp.where(equal, 0.0, chord)
     return dense(Pairs(p, q, chord), w_std / x1.shape[1] ** 0.5, b_std)
 
@@ -180,11 +177,8 @@ def equal_rows(x1: Array, x2: Array, *, columns: int = 256) -> Array:
     width = -(-d // parts)
 
     def add(i: Array, total: Array) -> Array:
-        start = jnp.minimum(i * width, d - width)  # the last part overlaps the one before
-
-        def cut(array: Array) -> Array:
-            return jax.lax.dynamic_slice_in_dim(array, start, width, 1)
-
+        # The last part is moved back, over the one before.
+        cut = partial(jax.lax.dynamic_slice_in_dim, start_index=i * width, slice_size=width, axis=1)
         some = jax.lax.stop_gradient(jnp.concatenate([cut(x1), cut(x2)]))
         # -0.0 is 0.0; XLA takes adding 0.0 for doing nothing.
         bits = jax.lax.bitcast_convert_type(jnp.where(some == 0, 0.0, some), unsigned)

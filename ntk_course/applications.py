@@ -168,7 +168,7 @@ def random_masks(
 
 
 def magnitude_masks(params: list, keep: float) -> list:
-    """1 for the largest entries of each weight matrix (and bias vector), 0 for the others.
+    """1 for the largest entries of each weight matrix (and bias vector) and their equals, else 0.
 
     Args:
         params: of `networks.fully_connected`.
@@ -374,8 +374,10 @@ def graph_ntk(
     _checks.shape("features", x, (len(a), None), "One row a node.")
     graph = np.asarray(graph)
     _checks.shape("graph", graph, (len(a),), "One number a node.")
-    known = bool(np.isin(graph, np.arange(len(a))).all())
-    _checks.require(known, "graph", "be 0, 1, ...", graph, "Number the graphs from 0.")
+    known = np.array_equal(np.unique(graph), np.arange(len(np.unique(graph))))
+    _checks.require(known, "graph", "be 0, 1, ..., without gaps", graph, "Count from 0.")
+    apart = not np.asarray(a)[graph[:, None] != graph].any()
+    _checks.require(apart, "adjacency", "be 0 between graphs", "an edge", "Number both as one.")
     depth = _checks.integer("num_blocks", num_blocks), _checks.integer("num_layers", num_layers)
     members = jnp.asarray(graph[:, None] == np.arange(graph.max() + 1)[None], x.dtype)
     return _checks.finite("features", _graph_ntk(*depth, a, x, members), "keep the kernel finite")

@@ -5,6 +5,7 @@ import os
 import pickle
 import re
 import tarfile
+import tomllib
 import warnings
 from collections.abc import Callable
 from functools import partial
@@ -38,24 +39,8 @@ _CIFAR = ("plane", "car", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
 _TIMEOUT = 30.0  # seconds that a mirror may be silent
 
 # Name -> (mirrors, {file: hash}); every file is checked before it is read.
-_SOURCES: dict[str, tuple[tuple[str, ...], dict[str, str]]] = {
-    "mnist": (
-        (
-            "https://ossci-datasets.s3.amazonaws.com/mnist/",
-            "https://storage.googleapis.com/cvdf-datasets/mnist/",
-        ),
-        {
-            "train-images-idx3-ubyte.gz": "md5:f68b3c2dcbeaaa9fbdd348bbdeb94873",
-            "train-labels-idx1-ubyte.gz": "md5:d53e105ee54ea40749a09fcbcd1e9432",
-            "t10k-images-idx3-ubyte.gz": "md5:9fb629c4189551a2d022fa330f9573f3",
-            "t10k-labels-idx1-ubyte.gz": "md5:ec29112dd5afa0611ce80d1b7f02629c",
-        },
-    ),
-    "cifar10": (
-        ("https://www.cs.toronto.edu/~kriz/",),
-        {"cifar-10-python.tar.gz": "md5:c58f30108f718f92721af3b95e74349a"},
-    ),
-}
+_TABLE = Path(__file__).with_name("sources.toml").read_text("utf8")
+_SOURCES = {n: (source["mirrors"], source["files"]) for n, source in tomllib.loads(_TABLE).items()}
 
 
 def load(
@@ -174,6 +159,7 @@ def zca(
     shape = _checks.floats("x_train", x_train, ndim=range(2, 6)).shape[1:]
     x = _each_image(np.asarray(flatten(x_train)), unit_norm)
     values, vectors = np.linalg.eigh(x.T @ x / len(x))
+    _checks.require(bool(x.any()), "x_train", "vary within an image", "constants", "Give images.")
     values = np.maximum(values, 0) + reg * values.mean()
     regular = bool(values[0] > len(values) * np.finfo(float).eps * values[-1])
     _checks.require(regular, "reg", "make the covariance positive definite", reg, "Raise it.")
@@ -199,15 +185,14 @@ def _each_image(x: np.ndarray, unit_norm: bool) -> np.ndarray:
 
 
 def augment(
-    key: Array, images: Float[Numbers, "n h w c"], *, shift: int = 1, flip: bool = False
+    key: Array, images: Float[Numbers, "n h w c"], *, shift: int = 1
 ) -> Float[Array, "n h w c"]:
-    """Images moved by up to `shift` pixels each way, and mirrored with probability 1/2.
+    """Images moved by up to `shift` pixels each way.
 
     Args:
         key: of the draws, one for each image.
         images: shape (n, height, width, channels).
         shift: largest move in pixels, zeros coming in.
-        flip: whether left and right may be exchanged (not for digits or letters).
     Returns:
         Images of the same shape.
     Raises:
@@ -217,19 +202,16 @@ def augment(
     """
     images = _checks.floats("images", images, ndim=4)
     shift = _checks.integer("shift", shift, least=0)
-    return _augment(_checks.key(key), images, shift, bool(flip))
+    return _augment(_checks.key(key), images, shift)
 
 
-@partial(jax.jit, static_argnums=(2, 3))
-def _augment(key: Array, images: Array, shift: int, flip: bool) -> Array:
-    key_shift, key_flip = jax.random.split(key)
+@partial(jax.jit, static_argnums=2)
+def _augment(key: Array, images: Array, shift: int) -> Array:
     n, h, w, c = images.shape
-    starts = jax.random.randint(key_shift, (n, 2), 0, 2 * shift + 1)
+    starts = jax.random.randint(jax.random.split(key)[0], (n, 2), 0, 2 * shift + 1)
     padded = jnp.pad(images, ((0, 0), (shift, shift), (shift, shift), (0, 0)))
     cut = jax.vmap(lambda x, at: jax.lax.dynamic_slice(x, (at[0], at[1], 0), (h, w, c)))
-    moved = cut(padded, starts)
-    mirror = jax.random.bernoulli(key_flip, 0.5, (n, 1, 1, 1)) & flip
-    return jnp.where(mirror, moved[:, :, ::-1], moved)
+    return cut(padded, starts)
 
 
 def _fetch(name: str, folder: Path) -> tuple[list[Path], str]:

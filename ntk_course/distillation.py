@@ -173,7 +173,7 @@ def predict(
         x_support: shape (m, ...).
         y_support: shape (m, C).
         x_test: shape (n, ...).
-        diag_reg: lambda relative to the mean of the diagonal.
+        diag_reg: lambda > 0 relative to the mean of the diagonal.
     Returns:
         Predictions, shape (n, C).
     Raises:
@@ -183,7 +183,8 @@ def predict(
     """
     x_s, y_s = _checks.labelled("support", x_support, y_support)
     x_test = _checks.floats("x_test", x_test, ndim=x_s.ndim)
-    diag_reg = _checks.scalar("diag_reg", diag_reg)
+    _checks.shape("x_test", x_test, (None, *x_s.shape[1:]), "Its points are like the support's.")
+    diag_reg = _checks.scalar("diag_reg", diag_reg, positive=True)
     weights = _kip.weights_of(jnp.asarray(kernels.gram(kernel_fn, x_s)), y_s, diag_reg)
     weights = _checks.finite("x_support", np.asarray(weights), "make K + lambda I invertible")
     return kernels.gram(kernel_fn, x_test, x_s) @ weights
@@ -206,7 +207,7 @@ def label_solve(
         x_support: shape (m, ...).
         x_target: shape (n, ...).
         y_target: shape (n, C).
-        diag_reg: lambda relative to the mean of the diagonal.
+        diag_reg: lambda > 0 relative to the mean of the diagonal.
     Returns:
         Labels, float64, shape (m, C).
     Raises:
@@ -216,7 +217,8 @@ def label_solve(
     """
     x_s = _checks.floats("x_support", x_support, ndim=range(2, 6))
     x_t, y_t = _checks.labelled("target", x_target, y_target)
-    diag_reg = _checks.scalar("diag_reg", diag_reg)
+    _checks.shape("x_target", x_t, (None, *x_s.shape[1:]), "Its points are like the support's.")
+    diag_reg = _checks.scalar("diag_reg", diag_reg, positive=True)
     k_ss = kernels.gram(kernel_fn, x_s).astype(np.float64)
     k_ts = kernels.gram(kernel_fn, x_t, x_s).astype(np.float64)
     shift = diag_reg * np.trace(k_ss) / len(k_ss)
@@ -302,12 +304,18 @@ def kip(
     layout = kernels.workspace(kernel_fn, x_s, n, mesh.size)
 
     path = None if checkpoint is None else Path(checkpoint)
-    options = (rate, n, diag_reg, learn_labels, not attack_fn, not augment_fn, saved_steps.tolist())
+    options = (rate, n, diag_reg, learn_labels, saved_steps.tolist())
+    moved, some = [], (x_t[:2], y_t[:2])  # what the two functions do tells them from others
+    if path and augment_fn:
+        moved.append(np.asarray(augment_fn(key, some[0])))
+    if path and attack_fn:
+        moved.append(np.asarray(attack_fn(key, lambda x: kernel_fn(x, x_s) @ y_s, *some)))
     run = path and {
         "key": _checkpoint.digest(np.asarray(jax.random.key_data(key))),
         "targets": _checkpoint.digest(np.asarray(x_t), np.asarray(y_t)),
         "support": _checkpoint.digest(np.asarray(x_s), np.asarray(y_s)),
         "kernel_fn": _checkpoint.digest(np.asarray(kernel_fn(x_s[:2], x_t[:2]))),
+        "augment_fn or attack_fn": _checkpoint.digest(*moved),
         "options": _checkpoint.digest(*options),
     }
     params = {"x": x_s, "y": y_s}
@@ -318,7 +326,7 @@ def kip(
     if kept:
         state = _kip.restore(state, kept)
         trace, saved = {name: kept[name] for name in trace}, kept["saved"]
-    missing = max(steps - len(trace["losses"]), 0)
+    missing = _checks.integer("num_steps", steps, least=len(trace["losses"])) - len(trace["losses"])
     trace = {name: np.append(values, np.zeros(missing)) for name, values in trace.items()}
 
     def write() -> None:

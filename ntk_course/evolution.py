@@ -65,7 +65,7 @@ def _unit(name: str, k: Array) -> Array:
     """The matrix over its Frobenius norm."""
     norm = _checks.finite(name, jnp.linalg.norm(k), "have a finite norm")
     zero = not isinstance(norm, jax.core.Tracer) and not norm > 0
-    _checks.require(not zero, name, "not be zero", "a zero matrix", "It has no direction.")
+    _checks.require(not zero, name, "not be 0, or constant", "a matrix of 0", "Let it vary.")
     return k / norm
 
 
@@ -87,7 +87,7 @@ def velocity(
         Fort et al. (2020), section 3. Lecture notes, section 4.
     """
     kernels = _checks.floats("kernels", kernels, ndim=3)
-    times = np.asarray(_checks.floats("times", times, ndim=range(6)), float)
+    times = _checks.doubles("times", times, ndim=range(6))
     ascending = times.shape == kernels.shape[:1] and len(times) > 1 and (np.diff(times) > 0).all()
     rule = f"be {len(kernels)} ascending numbers, at least 2"
     _checks.require(bool(ascending), "times", rule, times.tolist(), "One time a kernel.")

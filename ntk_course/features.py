@@ -31,8 +31,9 @@ def normalize(
         Ilyas et al. (2019), section 2. Lecture notes, section 3.3, above eq. 33.
     """
     fx = _values(feature_fn, _checks.floats("x", x, ndim=range(2, 6)))
-    shift = fx.mean() if centre else jnp.zeros((), fx.dtype)
-    scale = jnp.sqrt(jnp.mean((fx - shift) ** 2))
+    around = fx - fx[0]  # exactly 0 for a constant
+    shift = fx[0] + around.mean() if centre else jnp.zeros((), fx.dtype)
+    scale = jnp.sqrt(jnp.mean((around - around.mean()) ** 2 if centre else fx**2))
     varies = isinstance(scale, jax.core.Tracer) or bool(0 < scale < jnp.inf)
     _checks.require(varies, "feature_fn", "vary over x, and stay finite", shift, "Leave it out.")
     feature_fn = _checks.partial_of("feature_fn", feature_fn)

@@ -78,7 +78,8 @@ def fully_connected(
     Accuracy in float32, relative to the largest entry: about 1e-6 on the diagonal and for
     identical rows (found by an exact hash, so duplicates anywhere count). Near-equal distinct rows
     lose digits in the inner product itself, up to 1e-3 at angles near 3e-4, as in every library.
-    `precise=True` forms their chord from differences instead and keeps 1e-5 everywhere; it costs
+    `precise=True` forms their chord from differences instead and keeps 1e-5 (for rows that are not
+    nearly opposite: there it helps a ReLU little, and harms an erf of large inputs); it costs
     n1 n2 d elementwise operations in place of one matrix product (about 25 times the time on a
     CPU at n = 500, d = 784; under differentiation also n1 n2 d memory).
 
@@ -249,7 +250,7 @@ def workspace(
         n: number of targets.
         devices: how many share the rows.
     Returns:
-        A `Workspace`, for one device.
+        A `Workspace`; its rows are those of all devices.
     Raises:
         ValueError: if an option is out of range.
         MemoryError: if it would not fit.

@@ -1,5 +1,7 @@
 """The look of the course's pictures: one palette, one style. Arrays in, Axes out."""
 
+from pathlib import Path
+
 # The series colours of the course, at least 3.6:1 against white and against the dark page #14181e.
 PALETTE = {
     "blue": "#2b7bd0",
@@ -19,21 +21,9 @@ def use_style() -> None:
     The dash patterns cycle with the colours, so that no series is told by colour alone.
     """
     import matplotlib as mpl
+    import matplotlib.style
     from cycler import cycler
 
+    mpl.style.use(Path(__file__).with_name("course.mplstyle"))
     dashes = ["-", "--", "-.", ":", (0, (5, 1)), (0, (3, 1, 1, 1)), (0, (1, 1)), (0, (8, 3))]
-    mpl.rcParams.update(
-        {
-            "axes.prop_cycle": cycler(color=list(PALETTE.values()), linestyle=dashes),
-            "axes.spines.top": False,
-            "axes.spines.right": False,
-            "axes.grid": True,
-            "grid.alpha": 0.2,
-            "axes.titlesize": "medium",
-            "legend.frameon": False,
-            "figure.figsize": (7.0, 3.4),
-            "figure.dpi": 110,
-            "figure.constrained_layout.use": True,
-            "lines.linewidth": 1.8,
-        }
-    )
+    mpl.rcParams["axes.prop_cycle"] = cycler(color=list(PALETTE.values()), linestyle=dashes)

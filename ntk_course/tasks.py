@@ -99,7 +99,7 @@ def circle_eigenvalues(
     References:
         Basri et al. (2019), section 3; Basri et al. (2020). Lecture notes, section 2.3.1.
     """
-    k = np.atleast_1d(np.asarray(_checks.floats("frequencies", frequencies, ndim=range(6)), float))
+    k = np.atleast_1d(_checks.doubles("frequencies", frequencies, ndim=range(6)))
     whole = k.ndim == 1 and (k == np.floor(k)).all() and (k >= 0).all()
     _checks.require(bool(whole), "frequencies", "be integers >= 0", frequencies, "Use 0, 1, 2, ...")
     return _closed_forms.circle_eigenvalues(k, bool(bias), bool(train_readout))
@@ -306,11 +306,11 @@ def gaussian_error(
     References:
         Schmidt et al. (2018), appendix. Lecture notes, section 3.1.
     """
-    theta, w = _checks.floats("theta", theta, ndim=1), _checks.floats("w", w, ndim=range(1, 4))
+    theta, w = _checks.doubles("theta", theta, ndim=1), _checks.doubles("w", w, ndim=range(1, 4))
     _checks.shape("w", w, (*w.shape[:-1], len(theta)), "One weight for each coordinate.")
     sigma = _checks.scalar("sigma", sigma, positive=True)
     epsilon = _checks.scalar("epsilon", epsilon)
-    return _closed_forms.error(np.asarray(w, float), np.asarray(theta, float), sigma, epsilon)
+    return _closed_forms.error(w, theta, sigma, epsilon)
 
 
 def averaged_error(n: int | float, d: int, sigma: float, *, epsilon: float = 0.0) -> float:
@@ -388,7 +388,7 @@ def tradeoff_accuracy(
         Tsipras et al. (2019), section 2.1. Lecture notes, section 3.2.
     """
     d, eta, p = _closed_forms.check_tradeoff(d, eta, p)
-    a, b = _checks.floats("a", a, ndim=range(4)), _checks.floats("b", b, ndim=range(4))
+    a, b = _checks.doubles("a", a, ndim=range(4)), _checks.doubles("b", b, ndim=range(4))
     _checks.shape("b", b, a.shape if a.ndim and b.ndim else b.shape, "Or one of them a number.")
     _checks.require(bool(((a != 0) | (b != 0)).all()), "b", "not be 0 where `a` is", b, "Drop it.")
     epsilon = _checks.scalar("epsilon", epsilon)

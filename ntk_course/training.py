@@ -197,6 +197,7 @@ def objective(
     _checks.returned("predict_fn", predict_fn, x, like=y.shape)
     if method == "plain":
         return attacks.cross_entropy(predict_fn(x), y).mean()
+    epsilon = _checks.scalar("epsilon", epsilon)
     still = jax.lax.stop_gradient(predict_fn)  # its parameters, while the attack climbs
     steps = _checks.integer("num_steps", num_steps)
     step_size = 2.5 * epsilon / steps if step_size is None else step_size

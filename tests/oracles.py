@@ -51,3 +51,10 @@ def extended_precision_ntk(x1, x2, depth, w_std=None, b_std=0.0):
         k12 = std**2 * size * kappa_1 / 2 + bias
         theta = k12 + std**2 * kappa_0 / 2 * theta
     return float(theta)
+
+
+def float32_only():
+    """Without float64, into which neural-tangents would silently go."""
+    if hasattr(jax, "enable_x64"):
+        return jax.enable_x64(False)
+    return jax.experimental.disable_x64()

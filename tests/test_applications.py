@@ -126,6 +126,8 @@ def test_random_masks__prune_the_named_layers_only(key):
     assert (masks[0]["w"] == 1).all()
     assert (masks[2]["w"] == 1).all()
     assert set(np.unique(masks[1]["w"])) == {0.0, 2.0}
+    both = applications.random_masks(key, [params[1]] * 2, 0.25, layers=(0, 1))
+    assert (both[0]["w"] != both[1]["w"]).any()  # each layer has a draw of its own
     share = float((masks[1]["w"] > 0).mean())
     assert abs(share - 0.25) < 4 * (0.25 * 0.75 / 2000) ** 0.5
 
@@ -157,6 +159,10 @@ def test_tangent_transfer__lowers_what_it_says_and_prunes(key, rng):
                          + jnp.sum((k_s - k) ** 2) / jnp.sum(k**2)))  # fmt: skip
     np.testing.assert_allclose(losses[0], got[0], rtol=1e-6)
     assert got[1] < 0.5 * got[0]
+    back = jax.tree.map(
+        lambda before, after: bool(((before == 0) & (after != 0)).any()), first, student
+    )
+    assert any(jax.tree.leaves(back))  # weights that were pruned can come back
 
 
 def test_tangent_transfer__nothing_to_do_if_all_is_kept(key, rng):

@@ -229,6 +229,42 @@ def test_pgd__is_never_weaker_than_fgsm_and_more_helps(machine, which, norm, los
     assert many.mean() >= slow.mean() - 1e-3
 
 
+def test_pgd__restarts_find_what_one_start_misses(rng):
+    x, y = rng.uniform(0.3, 0.7, (60, 5)), np.tile([[1.0, 0.0]], (60, 1))
+    waves = lambda x: jnp.stack([jnp.sin(40 * x).sum(1), jnp.zeros(len(x))], 1)  # noqa: E731
+    options = {"epsilon": 0.2, "step_size": 0.01, "num_steps": 5, "loss": "margin"}
+    one, many = (
+        attacks.margin(waves(attacks.pgd(jax.random.key(0), waves, x, y, restarts=n, **options)), y)
+        for n in (1, 5)
+    )
+    assert (many >= one).mean() > 0.9
+    assert (many > one + 0.1).mean() > 0.5
+
+
+def test_pgd__refuses_a_function_that_reads_other_weights_now(rng):
+    weights = {"w": jnp.asarray(rng.normal(size=(5, 2))), "scale": 1.0}
+    predict_fn = lambda x: weights["scale"] * x @ weights["w"]  # noqa: E731
+    x, y = rng.uniform(size=(4, 5)), np.eye(2)[[0, 1, 0, 1]]
+    attack = partial(attacks.fgsm, predict_fn, epsilon=0.1)
+    attack(x, y)
+    weights["w"] = weights["w"] + 0.0  # equal ones are as good
+    attack(x, y)
+    for name in ("w", "scale"):
+        before, weights[name] = weights[name], 2 * weights[name]
+        with pytest.raises(ValueError, match="`predict_fn` must read the arrays of its first call"):
+            attack(x, y)
+        weights[name] = before
+
+
+@pytest.mark.parametrize("size", [1e-23, 1e20])
+def test_project__l2_of_tiny_and_of_huge_numbers(size):
+    x = np.zeros((1, 2), np.float32)
+    far = np.array([[3 * size, 4 * size]], np.float32)
+    found = np.asarray(attacks.project(far, x, size, norm="l2", bounds=None), float)
+    np.testing.assert_allclose(found, [[0.6 * size, 0.8 * size]], rtol=1e-5)
+    assert np.linalg.norm(found) <= size
+
+
 def test_pgd__gradient_of_a_kernel_machine_by_finite_differences(machine):
     predictors, x, y = machine
     predict_fn, x = predictors["kernel"], x + 0.01  # the kernel has kinks at its own points

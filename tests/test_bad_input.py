@@ -221,6 +221,7 @@ CASES = {
         (lambda: regression.fit(EYE[:3], Y), r"`k_train_train` must have shape \(3, 3\)"),
         (lambda: regression.fit(0 * EYE, Y), "`k_train_train` must be positive definite after"),
         (lambda: regression.fit(-EYE, Y), "smallest eigenvalue -1"),
+        (lambda: regression.fit(EYE.at[0, 1].set(1), Y), "`k_train_train` must be symmetric"),
         (lambda: regression.fit(EYE, "y"), "`y_train` must be an array of numbers"),
     ],
     "regression.predict": [
@@ -391,6 +392,7 @@ CASES = {
             r"`feature_fn` must return outputs of shape \(4,\)",
         ),
         (lambda: features.normalize(lambda x: 0 * x[:, 0], X), "`feature_fn` must vary over"),
+        (lambda: features.normalize(lambda x: 0 * x[:, 0] + 0.1, X), "`feature_fn` must vary over"),
     ],
     "features.usefulness": [
         (lambda: features.usefulness(column, X, 2 * Y), r"`y` must be a vector of \+-1"),
@@ -428,7 +430,7 @@ CASES = {
     ],
     "data.zca": [
         (lambda: data.zca(IMAGES, reg=-1.0), "`reg` must be a finite number >= 0"),
-        (lambda: data.zca(0 * IMAGES), "`reg` must make the covariance positive definite"),
+        (lambda: data.zca(0 * IMAGES), "`x_train` must vary within an image"),
         # Images without their mean: the covariance is singular but for rounding.
         *[
             (
@@ -462,16 +464,33 @@ CASES = {
         (lambda: distillation.predict(FC.ntk, X, COLUMN[:2], X), "`y_support` must have shape"),
         (lambda: distillation.predict(FC.ntk, X, COLUMN, X, diag_reg=-1), "`diag_reg` must be"),
         (lambda: distillation.predict(None, X, COLUMN, X), "`kernel_fn` must be a function"),
+        (lambda: distillation.predict(FC.ntk, X, COLUMN, X[:, :2]), "`x_test` must have shape"),
+        (
+            lambda: distillation.predict(FC.ntk, X, COLUMN, X, diag_reg=0),
+            "must be a finite number > 0",
+        ),
     ],
     "distillation.label_solve": [
         (lambda: distillation.label_solve(FC.ntk, X, X, Y), "`y_target` must have 2 axes"),
-        (lambda: distillation.label_solve(FC.ntk, X[:, :2], X, COLUMN), "must share"),
+        (
+            lambda: distillation.label_solve(FC.ntk, X[:, :2], X, COLUMN),
+            "`x_target` must have shape",
+        ),
+        (
+            lambda: distillation.label_solve(FC.ntk, X, X, COLUMN, diag_reg=0),
+            "`diag_reg` must be a finite number > 0",
+        ),
     ],
     "distillation.kip": [
         (lambda: kip(x_support=NAN), "`x_support` must be finite"),
         (lambda: kip(x_support=X[:, :2]), r"`x_support` must have shape \(any, 3\)"),
         (lambda: kip(y_target=Y, y_support=Y), "`y_target` must have shape"),
         (lambda: kip(y_support=jnp.ones((4, 2))), "`y_support` must have shape"),
+        (lambda: kip(augment_fn=lambda key, x: x[:1]), r"`augment_fn` must have shape \(4, 3\)"),
+        (
+            lambda: kip(attack_fn=lambda key, f, x, y: x[:1]),
+            r"`attack_fn` must have shape \(4, 3\)",
+        ),
         (lambda: kip(num_steps=0), "`num_steps` must be an integer >= 1"),
         (lambda: kip(learning_rate=0), "`learning_rate` must be a finite number > 0"),
         (lambda: kip(batch_size=9), "`batch_size` must be at most 4"),
@@ -543,11 +562,16 @@ CASES = {
         (lambda: graph(adjacency=EYE.at[0, 1].set(1)), "`adjacency` must be symmetric"),
         (lambda: graph(graph=np.zeros(3, int)), r"`graph` must have shape \(4,\)"),
         (lambda: graph(num_blocks=0), "`num_blocks` must be an integer >= 1"),
+        (lambda: graph(graph=np.array([0, 0, 2, 2])), "`graph` must be 0, 1, ..., without gaps"),
+        (
+            lambda: graph(adjacency=jnp.ones((4, 4)), graph=np.array([0, 0, 1, 1])),
+            "`adjacency` must be 0 between graphs",
+        ),
     ],
     "evolution.center": [(lambda: evolution.center(X), r"`k` must have shape \(4, 4\)")],
     "evolution.distance": [
         (lambda: evolution.distance(EYE, EYE[:3, :3]), r"`k2` must have shape \(4, 4\)"),
-        (lambda: evolution.distance(EYE, 0 * EYE), "`k2` must not be zero"),
+        (lambda: evolution.distance(EYE, 0 * EYE), "`k2` must not be 0, or constant"),
         (lambda: evolution.distance(EYE * jnp.inf, EYE), "`k1` must be finite"),
     ],
     "evolution.velocity": [
@@ -557,10 +581,13 @@ CASES = {
     ],
     "evolution.alignment": [
         (lambda: evolution.alignment(EYE, Y[:2]), "`y` must have 4 rows"),
-        (lambda: evolution.alignment(EYE, Y), "`y` must not be zero"),
-        (lambda: evolution.alignment(jnp.eye(7), ROUNDED), "`y` must not be zero"),
-        (lambda: evolution.alignment(jnp.full((7, 7), 0.1), np.arange(7)), "`k` must not be zero"),
-        (lambda: evolution.alignment(jnp.ones((4, 4)), X), "`k` must not be zero"),
+        (lambda: evolution.alignment(EYE, Y), "`y` must not be 0, or constant"),
+        (lambda: evolution.alignment(jnp.eye(7), ROUNDED), "`y` must not be 0, or constant"),
+        (
+            lambda: evolution.alignment(jnp.full((7, 7), 0.1), np.arange(7)),
+            "`k` must not be 0, or constant",
+        ),
+        (lambda: evolution.alignment(jnp.ones((4, 4)), X), "`k` must not be 0, or constant"),
     ],
     "evolution.concentration": [
         (lambda: evolution.concentration(EYE, 5), "`top` must be at most 4"),

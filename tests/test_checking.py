@@ -95,13 +95,18 @@ def test_grade__words_in_any_order_and_case_and_more_hints_with_more_tries():
 def test_check__prints_and_opens_the_next_hint(capsys, monkeypatch):
     monkeypatch.setattr(checking, "_tries", Counter())
     hints = checking.exercises()["how-many"]["hints"]
-    for answer in (..., 1.0, 2.0, 780.0):
+    for answer in (..., 1.0, 2.0, 780.0, 780.0, 3.0):
         checking.check("how-many", answer)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == f"Not answered yet. Hint: {hints[0]}"
     assert said[1] == f"Not yet. Hint: {hints[0]}"
     assert said[2] == f"Not yet. Hint: {hints[1]}"
     assert said[3].startswith("Right.")
+    assert said[5] == f"Not yet. Hint: {hints[min(2, len(hints) - 1)]}"  # right ones open no hint
+    name, key = next((n, k) for n, k in checking.exercises().items() if "low" in k)
+    for answer, passes in ((key["low"], True), (key["high"], True), (key["low"] - 1, False)):
+        assert checking.grade(name, answer).passed == passes
+    assert not checking.grade(name, key["high"] + 1).passed
 
 
 def test_stub__needs_a_check_at_the_end():

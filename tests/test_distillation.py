@@ -54,16 +54,19 @@ def test_kip__digits_random_below_label_solve_below_learned(digits, key):
     assert learned.losses[-1] < 0.6 * learned.losses[0]
 
 
-def test_kip__first_loss_and_first_step_are_those_of_eq_27(small, key):
+@pytest.mark.parametrize("columns", [1, 2])
+def test_kip__first_loss_and_first_step_are_those_of_eq_27(small, key, columns):
     x, y, x_s, y_s = small
+    y, y_s = np.tile(y, (1, columns)), np.tile(y_s, (1, columns))
     run = distillation.kip(key, FC, x, y, x_s, y_s, num_steps=1, learning_rate=0.01, save_at=[0, 1])
     value, gradient = jax.value_and_grad(objective)(jnp.asarray(x_s), y_s, x, y)
     np.testing.assert_allclose(run.losses, [value], rtol=1e-8)
     np.testing.assert_array_equal(run.saved[0], x_s)
     # Adam's first step is the sign of the gradient times the learning rate.
     np.testing.assert_allclose(run.saved[1], x_s - 0.01 * np.sign(gradient), atol=1e-6)
-    right = np.sign(FC(x, x_s) @ regression.fit(FC(x_s), y_s, diag_reg=1e-6)) == y
-    np.testing.assert_allclose(run.accuracies, right.mean())
+    if columns == 1:
+        right = np.sign(FC(x, x_s) @ regression.fit(FC(x_s), y_s, diag_reg=1e-6)) == y
+        np.testing.assert_allclose(run.accuracies, right.mean())
 
 
 def test_kip__gradient_by_finite_differences_also_of_the_labels(small, key):
@@ -179,7 +182,7 @@ def test_kip__ctrl_c_returns_the_best_and_keeps_the_run(small, key, tmp_path):
 
     def interrupt(key, batch):
         steps.append(1)
-        if len(steps) == 6:
+        if len(steps) == 7:  # the first call looks what it does, for the checkpoint
             raise KeyboardInterrupt
         return batch
 
@@ -229,9 +232,23 @@ def test_kip__foreign_checkpoints_are_refused_and_left(small, key, tmp_path):
             distillation.kip(*arguments, **options)
     with pytest.raises(ValueError, match="differs in options"):
         distillation.kip(key, FC, x, y, x_s, y_s, learning_rate=0.1, **options)
-    with pytest.raises(ValueError, match="differs in options"):
+    with pytest.raises(ValueError, match="differs in augment_fn or attack_fn"):
         distillation.kip(key, FC, x, y, x_s, y_s, augment_fn=lambda key, batch: batch, **options)
+    with pytest.raises(ValueError, match="`num_steps` must be an integer >= 2"):
+        distillation.kip(key, FC, x, y, x_s, y_s, num_steps=1, checkpoint=path)
     assert path.read_bytes() == whole
+
+
+def test_kip__a_checkpoint_knows_the_attack(small, key, tmp_path):
+    options = {"num_steps": 2, "checkpoint": tmp_path / "run.npz"}
+    how = {"step_size": 0.1, "num_steps": 2, "bounds": None, "loss": "square"}
+    for epsilon, passes in ((0.01, True), (0.01, True), (0.5, False)):
+        attack = partial(attacks.pgd, epsilon=epsilon, **how)
+        if passes:
+            distillation.kip(key, FC, *small, attack_fn=attack, **options)
+            continue
+        with pytest.raises(ValueError, match="differs in augment_fn or attack_fn"):
+            distillation.kip(key, FC, *small, attack_fn=attack, **options)
 
 
 def test_kip__attack_sees_the_current_set(small, key):
@@ -272,6 +289,12 @@ def test_label_solve__beats_every_other_label(digits, rng, m):
         assert best <= objective(x_s, solved + 1e-3 * rng.normal(size=solved.shape), x, y)
     gradient = jax.grad(objective, 1)(jnp.asarray(x_s), jnp.asarray(solved), x, y)
     assert jnp.abs(gradient).max() < 1e-8
+
+
+def test_label_solve__its_ridge_is_relative_to_the_kernel(small):
+    x, y, x_s, _ = small
+    loud = distillation.label_solve(lambda a, b: 100 * FC(a, b), x_s, x, y, diag_reg=0.1)
+    np.testing.assert_allclose(loud, distillation.label_solve(FC, x_s, x, y, diag_reg=0.1))
 
 
 def test_predict__is_kernel_ridge_regression(small):

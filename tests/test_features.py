@@ -68,6 +68,13 @@ def test_worst_points__beat_sampling_inside_ball_and_bounds(problem, key, rng):
         assert (least <= y * f(other) + 1e-9).all()
 
 
+def test_worst_points__of_a_linear_feature_are_corners(problem, key):
+    x, y = problem
+    slopes = np.linspace(-1.0, 1.0, x.shape[1] + 1)[:-1] + 0.05
+    moved = features.worst_points(key, lambda x: x @ slopes, x, y, epsilon=0.1, bounds=None)
+    np.testing.assert_allclose(moved - x, -0.1 * np.sign(np.outer(y, slopes)), rtol=1e-6)
+
+
 def test_ntk_features__sum_to_the_predictor_and_to_one(problem, rng):
     x, y = problem
     kernel_fn, new = kernels.fully_connected(2).ntk, rng.uniform(size=(20, 5))

@@ -258,7 +258,7 @@ GOOD = {
     "data.one_hot": {"labels": np.array([0, 2, 1]), "num_classes": 3, "centred": True},
     "data.zca": {"x_train": IMAGES, "reg": 0.1, "unit_norm": True},
     "data.zca()": (WHITEN, {"images": IMAGES}),
-    "data.augment": {"key": KEY, "images": IMAGES, "shift": 1, "flip": True},
+    "data.augment": {"key": KEY, "images": IMAGES, "shift": 1},
     "runtime.scale": {"name": "quick"},
 }  # fmt: skip
 UNCHECKED = {

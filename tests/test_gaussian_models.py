@@ -3,6 +3,7 @@
 import jax
 import numpy as np
 import pytest
+from oracles import float32_only
 from scipy import integrate, stats
 
 from ntk_course import attacks, tasks
@@ -59,6 +60,12 @@ def test_gaussian_model__has_its_moments(key):
     assert abs(y.mean()) < 4 / 200
     np.testing.assert_allclose((y[:, None] * x).mean(0), theta, atol=4 * 0.5 / 200)
     np.testing.assert_allclose(np.cov((y[:, None] * x).T), 0.25 * np.eye(3), atol=0.01)
+
+
+def test_gaussian_error__keeps_the_digits_of_float64():
+    with float32_only():
+        error = tasks.gaussian_error(np.array([0.1]), np.array([0.3]), 1e-9, epsilon=0.3)
+    assert float(error) == 0.5  # exactly on the boundary
 
 
 def test_gaussian_error__is_what_an_attack_finds(key):

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import extended_precision_ntk, neural_tangents_kernel
+from oracles import extended_precision_ntk, float32_only, neural_tangents_kernel
 
 from ntk_course import _layers, empirical, kernels, networks
 
@@ -26,13 +26,6 @@ def images(rng, channels=3):
     x[5] = 0
     x[5, 2:4, 1:3] = 1
     return jnp.asarray(x)
-
-
-def float32_only():
-    """Without float64, into which neural-tangents would silently go."""
-    if hasattr(jax, "enable_x64"):
-        return jax.enable_x64(False)
-    return jax.experimental.disable_x64()
 
 
 def relative_error(ours, theirs):
@@ -122,6 +115,14 @@ def test_fully_connected__float32_near_equal_rows(stax, rng, depth, distance):
 
     assert worst(precise) <= 1e-5
     assert worst(default) <= 1.5 * worst(theirs) + 1e-6
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e3, 1e4])
+@pytest.mark.parametrize("precise", [False, True])
+def test_fully_connected__erf_of_opposite_rows_is_finite(rng, scale, precise):
+    x = scale * rng.normal(size=(20, 3)).astype(np.float32)
+    k = kernels.fully_connected(2, "erf", precise=precise).ntk(np.concatenate([x, -x]))
+    assert np.isfinite(k).all()
 
 
 def test_fully_connected__float32_precise_on_parallel_rows(rng):

@@ -108,15 +108,15 @@ def test_zca__ignores_brightness_and_contrast_and_keeps_shape_and_dtype(rng):
     whiten = data.zca(images)
     white = whiten(images[:5])
     assert (white.shape, white.dtype) == ((5, 4, 4, 3), np.float32)
-    np.testing.assert_allclose(whiten(0.5 * images[:5] + 0.2), white, atol=1e-4)
+    other = np.linspace(0.1, 0.5, 5, dtype=np.float32)[:, None, None, None]  # for each image
+    np.testing.assert_allclose(whiten(other * images[:5] + other), white, atol=1e-4)
     assert np.isfinite(whiten(np.ones((1, 4, 4, 3)))).all()  # a constant image
 
 
-def test_augment__moves_and_mirrors_whole_images(key):
+def test_augment__moves_whole_images(key):
     image = jnp.zeros((1, 5, 5, 1)).at[0, 2, 1].set(1.0)
-    many = np.asarray(data.augment(key, jnp.repeat(image, 300, 0), shift=1, flip=True))[..., 0]
+    many = np.asarray(data.augment(key, jnp.repeat(image, 300, 0), shift=1))[..., 0]
     np.testing.assert_array_equal(many.sum((1, 2)), 1)
     places = {tuple(np.argwhere(one)[0].tolist()) for one in many}
-    columns = {1 + s for s in (-1, 0, 1)} | {3 - s for s in (-1, 0, 1)}
-    assert places == {(r, c) for r in (1, 2, 3) for c in columns}
+    assert places == {(r, c) for r in (1, 2, 3) for c in (0, 1, 2)}
     np.testing.assert_array_equal(data.augment(key, image, shift=0), image)

@@ -171,6 +171,13 @@ def test_minibatch__sees_every_example_once_an_epoch():
     np.testing.assert_allclose(saved.at(0), np.tile([[0.25, -0.25]], (6, 1)))
 
 
+def test_minibatch__leaves_out_others_in_each_epoch_where_batches_do_not_fit():
+    problem = np.eye(7), np.tile([[1.0, 0.0]], (7, 1)), np.zeros((7, 2))
+    saved = sgd(problem, [1, 12], batch_size=3, learning_rate=1.0)
+    assert (np.abs(saved.at(0)).sum(1) == 0).sum() == 1  # six of the seven
+    assert (np.abs(saved.at(1)).sum(1) > 0).all()
+
+
 def test_minibatch__does_not_depend_on_what_is_saved(logistic):
     ends = [sgd(logistic, at, batch_size=3).at(-1) for at in ([4], [0, 1, 4])]
     np.testing.assert_array_equal(*ends)
