@@ -168,7 +168,7 @@ def traced(name: str, function: object, *args: object, like: Sequence | None = N
         if isinstance(function, jax.tree_util.Partial):  # traced once for all its arrays
             seen = _call.trace(function, *args)
             jaxpr, out = seen.jaxpr, seen.out_info
-            if not (function.args or function.keywords):
+            if hasattr(function.func, "__code__") and not (function.args or function.keywords):
                 _settled(name, function.func, args)
         else:
             jaxpr, out = jax.make_jaxpr(function, return_shape=True)(*args)
