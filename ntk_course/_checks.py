@@ -47,7 +47,7 @@ def partial_of(name: str, value: object) -> jax.tree_util.Partial:
 def integer(name: str, value: object, *, least=1, most=2**31 - 1, fix="Lower it.") -> int:
     """Check and return a Python integer between `least` and `most`; `fix` is for a larger one."""
     ok = isinstance(value, int | np.integer) and not isinstance(value, bool) and value >= least
-    require(ok, name, f"be an integer >= {least}", repr(value), "Pass a Python int.")
+    require(ok, name, f"be an integer >= {least}", repr(value), "Pass such a Python int.")
     require(value <= most, name, f"be at most {most}", repr(value), fix)
     return int(value)
 
@@ -132,8 +132,8 @@ def key(value: object) -> jax.Array:
     """Check and return one random key: of `jax.random.key`, or the two words of an older one."""
     known, size = getattr(value, "dtype", None), np.shape(value)
     typed = known is not None and jnp.issubdtype(known, jax.dtypes.prng_key) and size == ()
-    ok = typed or (known == jnp.uint32 and size == (2,))
-    require(ok, "key", "be one random key", repr(value), "Make it by `jax.random.key(0)`.")
+    if not (typed or (known == jnp.uint32 and size == (2,))):  # the repr of a key takes as long as a step of an attack
+        fail("key", "be one random key", repr(value), "Make it by `jax.random.key(0)`.")
     return value
 
 

@@ -374,7 +374,7 @@ def graph_ntk(
     _checks.shape("features", x, (len(a), None), "One row a node.")
     graph = np.asarray(graph)
     _checks.shape("graph", graph, (len(a),), "One number a node.")
-    known = np.array_equal(np.unique(graph), np.arange(len(np.unique(graph))))
+    known = np.array_equal(np.unique(graph, return_inverse=True)[1], graph)
     _checks.require(known, "graph", "be 0, 1, ..., without gaps", graph, "Count from 0.")
     apart = not np.asarray(a)[graph[:, None] != graph].any()
     _checks.require(apart, "adjacency", "be 0 between graphs", "an edge", "Number both as one.")

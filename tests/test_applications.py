@@ -165,6 +165,16 @@ def test_tangent_transfer__lowers_what_it_says_and_prunes(key, rng):
     assert any(jax.tree.leaves(back))  # weights that were pruned can come back
 
 
+def test_tangent_transfer__a_pruned_weight_has_the_gradient_of_the_masked_one():
+    """Two inputs that do not meet: only the pruned weight has something to gain."""
+    params = [{"w": jnp.array([[1.0], [0.95]])}]
+    student, _ = applications.tangent_transfer(
+        lambda params, x: x @ params[0]["w"],
+        params, jnp.eye(2), keep=0.5, num_steps=1, learning_rate=0.1,
+    )  # fmt: skip
+    np.testing.assert_allclose(student[0]["w"][:, 0], [0.0, 1.05], rtol=1e-6)
+
+
 def test_tangent_transfer__nothing_to_do_if_all_is_kept(key, rng):
     net, x = networks.fully_connected(4, (8,)), rng.normal(size=(5, 4))
     params = net.init_fn(key)

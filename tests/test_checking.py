@@ -102,7 +102,16 @@ def test_check__prints_and_opens_the_next_hint(capsys, monkeypatch):
     assert said[1] == f"Not yet. Hint: {hints[0]}"
     assert said[2] == f"Not yet. Hint: {hints[1]}"
     assert said[3].startswith("Right.")
-    assert said[5] == f"Not yet. Hint: {hints[min(2, len(hints) - 1)]}"  # right ones open no hint
+    assert said[5] == f"Not yet. Hint: {hints[min(2, len(hints) - 1)]}"
+
+    monkeypatch.setattr(checking, "exercises", lambda: {"x": {"value": 1, "hints": ["a", "b", "c"]}})
+    for answer in (0, 1, None, ..., 0, 0, 0):
+        checking.check("x", answer)
+    said = [line.split("Hint: ")[-1] for line in capsys.readouterr().out.splitlines()]
+    assert said == ["a", "Right.", "b", "b", "b", "c", "c"]
+
+
+def test_grade__the_ends_of_a_range_belong_to_it():
     name, key = next((n, k) for n, k in checking.exercises().items() if "low" in k)
     for answer, passes in ((key["low"], True), (key["high"], True), (key["low"] - 1, False)):
         assert checking.grade(name, answer).passed == passes

@@ -75,6 +75,15 @@ def test_worst_points__of_a_linear_feature_are_corners(problem, key):
     np.testing.assert_allclose(moved - x, -0.1 * np.sign(np.outer(y, slopes)), rtol=1e-6)
 
 
+def test_worst_points__reach_a_valley_inside_the_ball_from_any_start(key):
+    """FGSM ends at a corner, and of 200 random numbers some start far from the valley."""
+    x, valley = np.full((20, 10), 0.5), 0.55
+    moved = features.worst_points(
+        key, lambda x: ((x - valley) ** 2).sum(1), x, np.ones(20), epsilon=0.1
+    )
+    assert np.abs(moved - valley).max() <= 2.5 * 0.1 / 20
+
+
 def test_ntk_features__sum_to_the_predictor_and_to_one(problem, rng):
     x, y = problem
     kernel_fn, new = kernels.fully_connected(2).ntk, rng.uniform(size=(20, 5))

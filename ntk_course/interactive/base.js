@@ -38,11 +38,7 @@
       this.panels.forEach((p, i) => { if (changed[i]) p.resize(widths[i]); });
       return changed.includes(true);
     }
-    redraw() {
-      const start = performance.now();
-      this.numbers = this.draw() || {};
-      this.drawMs = performance.now() - start;
-    }
+    redraw() { this.numbers = this.draw() || {}; }
     panel(options) {
       const panel = new Panel(this, options);
       this.panels.push(panel);
