@@ -132,7 +132,7 @@ def key(value: object) -> jax.Array:
     """Check and return one random key: of `jax.random.key`, or the two words of an older one."""
     known, size = getattr(value, "dtype", None), np.shape(value)
     typed = known is not None and jnp.issubdtype(known, jax.dtypes.prng_key) and size == ()
-    if not (typed or (known == jnp.uint32 and size == (2,))):  # the repr of a key takes as long as a step of an attack
+    if not (typed or (known == jnp.uint32 and size == (2,))):  # the repr of a key is slow
         fail("key", "be one random key", repr(value), "Make it by `jax.random.key(0)`.")
     return value
 

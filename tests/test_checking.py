@@ -104,7 +104,8 @@ def test_check__prints_and_opens_the_next_hint(capsys, monkeypatch):
     assert said[3].startswith("Right.")
     assert said[5] == f"Not yet. Hint: {hints[min(2, len(hints) - 1)]}"
 
-    monkeypatch.setattr(checking, "exercises", lambda: {"x": {"value": 1, "hints": ["a", "b", "c"]}})
+    key = {"value": 1, "hints": ["a", "b", "c"]}
+    monkeypatch.setattr(checking, "exercises", lambda: {"x": key})
     for answer in (0, 1, None, ..., 0, 0, 0):
         checking.check("x", answer)
     said = [line.split("Hint: ")[-1] for line in capsys.readouterr().out.splitlines()]

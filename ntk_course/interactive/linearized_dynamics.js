@@ -48,9 +48,9 @@
         this.drift = this.panel({ label: spec.labels.drift, height: 198, onPick: pick, x: { ...time, title: "" },
           y: { domain: [drift[0] / 1.3, drift[1] * 1.6], log: true, title: "relative drift since *t* = 0" } });
         const pair = (faint) => [
-          this.drift.layer("line", { color: "purple", width: faint ? 1 : 2.25, opacity: faint ? 0.55 : 1,
+          this.drift.layer("line", { color: "purple", width: faint ? 1.25 : 2.25, opacity: faint ? 0.75 : 1,
             name: faint ? undefined : "drift of the kernel" }),
-          this.drift.layer("line", { color: "green", width: faint ? 1 : 2.25, opacity: faint ? 0.55 : 1,
+          this.drift.layer("line", { color: "green", width: faint ? 1.25 : 2.25, opacity: faint ? 0.75 : 1,
             dash: faint ? "3 3" : "6 3", name: faint ? undefined : "drift of the weights" })];
         for (const run of runs) {
           const [kernel, weight] = pair(true);
