@@ -54,7 +54,7 @@ def integer(name: str, value: object, *, least=1, most=2**31 - 1, fix="Lower it.
 
 def scalar(name: str, value: object, *, positive: bool = False) -> float | jax.Array:
     """Check and return a finite number >= 0 (> 0 if `positive`); tracers pass through."""
-    if isinstance(value, jax.core.Tracer):
+    if isinstance(value, jax.core.Tracer) and value.ndim == 0:
         return value
     rule = f"be a finite number {'> 0' if positive else '>= 0'}"
     try:
@@ -121,9 +121,8 @@ def finite(name: str, array: Numbers, rule: str = "be finite") -> Numbers:
 def shape(name: str, array: Numbers, expected: Sequence[int | None], fix: str = "") -> None:
     """Check a shape; None stands for any length."""
     found = np.shape(array)
-    same = len(found) == len(expected) and all(
-        e is None or a == e for a, e in zip(found, expected, strict=True)
-    )
+    pairs = zip(found, expected, strict=False)
+    same = len(found) == len(expected) and all(e in (None, a) for a, e in pairs)
     wanted = str(tuple("any" if e is None else e for e in expected)).replace("'", "")
     require(same, name, f"have shape {wanted}", f"shape {found}", fix)
 
@@ -168,10 +167,11 @@ def traced(name: str, function: object, *args: object, like: Sequence | None = N
         if isinstance(function, jax.tree_util.Partial):  # traced once for all its arrays
             seen = _call.trace(function, *args)
             jaxpr, out = seen.jaxpr, seen.out_info
-            if hasattr(function.func, "__code__") and not (function.args or function.keywords):
-                _settled(name, function.func, args)
+            function = None if function.args or function.keywords else function.func
         else:
             jaxpr, out = jax.make_jaxpr(function, return_shape=True)(*args)
+        if not hasattr(function, "lower") and type(function).__weakrefoffset__:  # no jit's, no None
+            _settled(name, function, args)
     except (TypeError, KeyError, AttributeError) as error:
         fail(name, "fit its arguments", f"one that raises {error}", "Check `params` and shapes.")
     ok = hasattr(out, "shape") and like in (None, out.shape)
@@ -180,15 +180,23 @@ def traced(name: str, function: object, *args: object, like: Sequence | None = N
     return jaxpr, out
 
 
+def _kept(value: object) -> object:
+    """What a function has read, safe from changes in place; a random key by its words."""
+    if jnp.issubdtype(getattr(value, "dtype", float), jax.dtypes.prng_key):
+        return jax.random.key_data(value)
+    return value.copy() if isinstance(value, np.ndarray) else value
+
+
 def _settled(name: str, function: Callable, args: tuple) -> None:
-    """Refuse a function whose globals are others now: JAX keeps what it read at the first call."""
+    """Refuse a function that reads other arrays now: JAX keeps what it read at the first call."""
     now = jax.make_jaxpr(lambda *args: function(*args))(*args)
     if any(isinstance(value, jax.core.Tracer) for value in now.consts):
         return  # a closure inside of a trace
-    kept = _first.setdefault(function, {}).setdefault(str(now.in_avals), now)
-    pairs = zip(kept.consts, now.consts, strict=False)
-    same = all(a is b or np.array_equal(a, b) for a, b in pairs)
-    same &= str(kept.jaxpr) == str(now.jaxpr)
+    seen = str(now), list(map(_kept, now.consts))
+    setting = str(now.in_avals), jax.config.jax_default_matmul_precision
+    kept = _first.setdefault(function, {}).setdefault(setting, seen)
+    pairs = zip(kept[1], seen[1], strict=False)
+    same = kept[0] == seen[0] and all(a is b or np.array_equal(a, b) for a, b in pairs)
     fix = "Pass `jax.tree_util.Partial(apply_fn, params)`, or define the function anew."
     require(same, name, "read the arrays of its first call", "one that reads others now", fix)
 
@@ -263,8 +271,7 @@ def labelled(which: str, x: object, y: object) -> tuple[jax.Array, jax.Array]:
 
 def widths(name: str, value: object) -> tuple[int, ...]:
     """Check and return the widths of the hidden layers."""
-    if isinstance(value, int | np.integer):
-        value = (value,)
+    value = (value,) if isinstance(value, int | np.integer) else value
     ok = isinstance(value, Sequence) and len(value) > 0
     require(ok, name, "name one width a hidden layer", repr(value), "For example (512, 512).")
     return tuple(integer(f"{name}[{i}]", width) for i, width in enumerate(value))

@@ -70,7 +70,7 @@ def batch(key, x, y, groups, n, augment_fn, layout, mesh, step):
     rows = np.resize(rows, shape)
     parts = _take(x, y, rows)
     if augment_fn is not None:
-        moved = augment_fn(jax.random.fold_in(key, step), x[rows.ravel()])
+        moved = augment_fn(jax.random.fold_in(jax.random.fold_in(key, step), 1), x[rows.ravel()])
         _checks.shape("augment_fn", moved, (rows.size, *x.shape[1:]), "Keep number and size.")
         parts = moved.reshape(parts[0].shape), parts[1]
     return tuple(_devices.lay(part, mesh, 1) for part in (*parts, weights))

@@ -123,7 +123,7 @@ def _arc_cosine_jvp(primals: tuple, tangents: tuple) -> tuple[tuple, tuple]:
 @jax.jit
 def kappas(u: Array) -> tuple[Array, Array]:
     """kappa_0 and kappa_1 of a cosine."""
-    u = jnp.where(jnp.abs(u) > 1, jnp.sign(u), u)
+    u = jnp.where(jnp.abs(u) > 1, jnp.sign(u) + (u - jax.lax.stop_gradient(u)), u)
     kappa_0, rest = arc_cosine(2.0 * (1.0 - u))
     return kappa_0, 1.0 - rest
 

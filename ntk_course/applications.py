@@ -295,17 +295,15 @@ def complete(
         Radhakrishnan et al. (2022), eq. 3. Lecture notes, section 1.1.
     """
     k, observed = np.asarray(_checks.symmetric("k", k)), np.asarray(observed)
-    flags, got = observed.dtype == bool, f"dtype {observed.dtype}"
+    flags, sizes, got = observed.dtype == bool, np.diag(k), f"dtype {observed.dtype}"
     _checks.require(flags, "observed", "hold booleans", got, "True where `y` is known.")
-    some = bool((np.diag(k) > 0).all())
-    _checks.require(some, "k", "have a diagonal > 0", np.diag(k), "Pass the prior's covariance.")
+    _checks.require(bool((sizes > 0).all()), "k", "have a diagonal > 0", sizes, "It is a prior's.")
     y = np.where(observed, y, 0.0) if np.shape(y) == observed.shape else y
     y = np.asarray(_checks.floats("y", y, ndim=2))
     _checks.shape("observed", observed, y.shape, "One flag an entry.")
     _checks.shape("y", y, (len(k), None), "One row a prior.")
-    some = bool(observed.any(0).all())
+    some, ridge = bool(observed.any(0).all()), _checks.scalar("diag_reg", diag_reg, positive=True)
     _checks.require(some, "observed", "hold one entry a column", "an empty one", "Leave it out.")
-    ridge = _checks.scalar("diag_reg", diag_reg, positive=True)
     patterns, which = np.unique(observed, axis=1, return_inverse=True)
     filled = np.empty(y.shape, k.dtype)
     for i, rows in enumerate(patterns.T):
@@ -339,8 +337,7 @@ def leave_one_out(
     k, y = _checks.square("k", k), _checks.floats("y", y, ndim=2)
     _checks.targets("y", y, len(k))
     inverse = regression.fit(k, jnp.eye(len(k), dtype=k.dtype), diag_reg=diag_reg)
-    left = y - inverse @ y / jnp.diag(inverse)[:, None]
-    return _checks.finite("diag_reg", left, "keep K finite")
+    return _checks.finite("diag_reg", y - inverse @ y / jnp.diag(inverse)[:, None], "keep K finite")
 
 
 def graph_ntk(

@@ -80,7 +80,7 @@ def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"
         fx: logits, shape (n, C).
         y: logits at the clean point, shape (n, C).
     Returns:
-        Divergences >= 0, shape (n,).
+        Divergences, >= 0 up to rounding, shape (n,).
     Raises:
         ValueError: if shapes do not match.
     """
@@ -151,15 +151,15 @@ def fgsm(
     Math: x + epsilon sign(grad_x l(f(x), y)); for l2 the gradient over its norm.
 
     Args:
-        predict_fn: x -> outputs (n, C), any differentiable predictor: a network with its
-            parameters, a kernel machine. `jax.tree_util.Partial(apply_fn, params)` compiles once
-            for all params.
+        predict_fn: x -> outputs (n, C), differentiable, each of any n points on its own: a network
+            with its parameters, a kernel machine. `jax.tree_util.Partial(apply_fn, params)`
+            compiles once for all params.
         x: inputs, shape (n, ...).
         y: one-hot labels, shape (n, C).
         epsilon: radius >= 0.
         norm: "linf" or "l2".
         bounds: smallest and largest value of an entry, or None.
-        loss: "cross_entropy", "margin", "square" or "kl".
+        loss: "cross_entropy", "margin", "square" or "kl" (whose gradient is 0 where f(x) = y).
     Returns:
         Adversarial inputs, shape (n, ...).
     Raises:
@@ -343,7 +343,8 @@ def evaluate(
         x: inputs, shape (n, ...).
         y: one-hot labels, shape (n, C).
         attacks: name -> (predict_fn, x, y) -> x_adv, for example
-            {"PGD": functools.partial(pgd, key, epsilon=0.1, step_size=0.02, num_steps=40)}.
+            {"PGD": functools.partial(pgd, key, epsilon=0.1, step_size=0.02, num_steps=40)}. One key
+            serves all batches, each of which then has the same random starts.
         batch_size: examples attacked at once.
     Returns:
         {"clean": (n,), name: (n,), ..., "worst": (n,)} of booleans; their means are accuracies.
@@ -362,8 +363,7 @@ def evaluate(
     _checks.classes(y)
     _checks.returned("predict_fn", predict_fn, x[:1], like=(1, y.shape[1]))
     found = {name: np.zeros(len(x), bool) for name in ("clean", *attacks)}
-    starts = range(0, len(x), size)
-    work = [(name, i) for name in found for i in starts]
+    work = [(name, i) for name in found for i in range(0, len(x), size)]
     for name, i in runtime.progress(work, "attacks", show=len(work) > 8):
         part, labels = x[i : i + size], y[i : i + size]
         moved = part if name == "clean" else attacks[name](predict_fn, part, labels)

@@ -57,7 +57,8 @@ def load(
 
     Args:
         name: "digits" (8x8, 1297 train and 500 test images, no download), "mnist" or "cifar10".
-        n_train: how many training images, drawn at random; None for all.
+        n_train: how many training images, drawn at random; None for all (and for another draw of
+            the test images).
         n_test: how many test images, drawn at random; None for all.
         seed: of the draws, and of the split of the digits.
         cache_dir: where files are kept; None for the system's cache folder.

@@ -200,7 +200,8 @@ def label_solve(
 ) -> np.ndarray:
     """The labels of given support inputs that predict the targets best.
 
-    Math: Y_S = (K_TS (K_SS + lambda I)^(-1))^+ Y_T, the least-squares solution of eq. 27 in Y_S.
+    Math: Y_S = (K_TS (K_SS + lambda I)^(-1))^+ Y_T, the least-squares solution of eq. 27 in Y_S,
+    if K_SS + lambda I is positive definite as rounded: near twins need a larger lambda in float32.
 
     Args:
         kernel_fn: (x1, x2) -> (n1, n2).
@@ -305,7 +306,7 @@ def kip(
 
     path = None if checkpoint is None else Path(checkpoint)
     options = (rate, n, diag_reg, learn_labels, saved_steps.tolist())
-    moved, some = [], (x_t[:2], y_t[:2])  # what the two functions do tells them from others
+    moved, some = [], (x_t[:64], y_t[:64])  # what the two functions do tells them from others
     if path and augment_fn:
         moved.append(np.asarray(augment_fn(key, some[0])))
     if path and attack_fn:

@@ -39,7 +39,7 @@ def fit(
     k = _checks.symmetric("k_train_train", k_train_train, step=step)
     y = _checks.targets("y_train", y_train, k.shape[0])
     ridge, diag_reg = _checks.scalar("ridge", ridge), _checks.scalar("diag_reg", diag_reg)
-    both = not isinstance(ridge, jax.core.Tracer) and ridge and diag_reg
+    both = not isinstance(ridge + diag_reg, jax.core.Tracer) and ridge and diag_reg
     fix = "They differ by the mean of the diagonal of the kernel."
     _checks.require(not both, "ridge", "not be given together with `diag_reg`", ridge, fix)
     alpha, shift, solved = _solve(k, y, ridge, diag_reg)

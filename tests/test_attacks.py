@@ -256,6 +256,64 @@ def test_pgd__refuses_a_function_that_reads_other_weights_now(rng):
         weights[name] = before
 
 
+class Linear:
+    """A model as people write them, whose weights may be set anew."""
+
+    __slots__ = ("__weakref__", "w")
+
+    def __init__(self, w):
+        self.w = w
+
+    def __call__(self, x):
+        return x @ self.w
+
+
+class Light:
+    """One to which no weak reference can be made."""
+
+    __slots__ = ()
+
+    def __call__(self, x):
+        return x[:, :2]
+
+
+def test_pgd__refuses_weights_that_changed_in_place_and_objects_that_changed():
+    w = np.array([[1.0, -1.0]] * 3)
+    model, x, y = Linear(jnp.asarray(w)), np.full((2, 3), 0.5), np.eye(2)
+    functions = model, lambda x: x @ w
+    before = [attacks.fgsm(f, x, y, epsilon=0.1) for f in functions]
+    np.testing.assert_array_equal(*before)
+    model.w, w[:] = -model.w, -w
+    for f in functions:
+        with pytest.raises(ValueError, match="`predict_fn` must read the arrays of its first call"):
+            attacks.fgsm(f, x, y, epsilon=0.1)
+    assert attacks.fgsm(Light(), x, y, epsilon=0.1).shape == x.shape
+
+
+def test_project__one_radius_for_all_also_when_it_is_traced():
+    points = jnp.ones((2, 2))
+    ball = jax.jit(lambda epsilon: attacks.project(points, 0 * points, epsilon))
+    np.testing.assert_array_equal(ball(0.5), 0.5 * points)
+    with pytest.raises(ValueError, match="`epsilon` must be a finite number >= 0"):
+        ball(jnp.array([0.1, 0.2]))
+
+
+def test_pgd__takes_a_function_whose_key_is_made_again_or_at_another_precision():
+    read = {}
+
+    def noisy(x):
+        return x[:, :2] + 0.01 * jax.random.normal(read["key"], (len(x), 2))
+
+    x, y = np.full((2, 3), 0.5), np.eye(2)
+    for precision in ("highest", "default"):
+        read["key"] = jax.random.key(1)
+        with jax.default_matmul_precision(precision):
+            attacks.fgsm(noisy, x, y, epsilon=0.1)
+    read["key"] = jax.random.key(2)
+    with pytest.raises(ValueError, match="`predict_fn` must read the arrays of its first call"):
+        attacks.fgsm(noisy, x, y, epsilon=0.1)
+
+
 @pytest.mark.parametrize("size", [1e-23, 1e20])
 def test_project__l2_of_tiny_and_of_huge_numbers(size):
     x = np.zeros((1, 2), np.float32)

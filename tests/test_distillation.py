@@ -241,16 +241,37 @@ def test_kip__foreign_checkpoints_are_refused_and_left(small, key, tmp_path):
 
 def test_kip__a_checkpoint_knows_the_attack(small, key, tmp_path):
     options = {"num_steps": 2, "checkpoint": tmp_path / "run.npz"}
-    how = {"step_size": 0.1, "num_steps": 2, "bounds": None, "loss": "square"}
+    how = {"step_size": 0.1, "num_steps": 2, "bounds": None, "loss": "square", "best": False}
 
-    def run(epsilon):
-        attack = partial(attacks.pgd, epsilon=epsilon, **how)
+    def run(epsilon, **other):
+        attack = partial(attacks.pgd, epsilon=epsilon, **how | other)
         distillation.kip(key, FC, *small, attack_fn=attack, **options)
 
     run(0.01)
     run(0.01)
-    with pytest.raises(ValueError, match="differs in augment_fn or attack_fn"):
-        run(0.5)
+    for other in ({"epsilon": 0.5}, {"epsilon": 0.01, "step_size": 0.003, "num_steps": 3}):
+        with pytest.raises(ValueError, match="differs in augment_fn or attack_fn"):
+            run(**other)
+
+
+def test_kip__augmentation_and_attack_draw_from_different_keys(small, key):
+    x, y, x_s, y_s = small
+    moved, attacked = [], []
+
+    def augment(key, batch):
+        moved.append(jax.random.key_data(key).tolist())
+        return batch
+
+    def attack(key, predict_fn, x, y):
+        jax.debug.callback(lambda words: attacked.append(words.tolist()), jax.random.key_data(key))
+        return x
+
+    options = {"num_steps": 3, "augment_fn": augment, "attack_fn": attack}
+    distillation.kip(key, FC, x, y, x_s, y_s, **options)
+    jax.effects_barrier()
+    words = {tuple(word) for word in moved}, {tuple(word) for word in attacked}
+    assert len(words[0]) == 3 <= len(words[1])
+    assert words[0].isdisjoint(words[1])
 
 
 def test_kip__attack_sees_the_current_set(small, key):

@@ -202,6 +202,8 @@ def test_kappa__limits_and_gradients():
     slope = jax.vmap(jax.grad(kernels.kappa_1))(u.astype(jnp.float32))
     np.testing.assert_allclose(slope, kernels.kappa_0(u), atol=1e-6)
     assert bool(jnp.isfinite(jax.vmap(jax.grad(kernels.kappa_0))(u)).all())
+    beyond = jnp.float32([1.0000001, -1.0000001, 1e30])
+    np.testing.assert_array_equal(jax.vmap(jax.grad(kernels.kappa_1))(beyond), [1, 0, 1])
 
 
 def test_kappa__monte_carlo(rng):

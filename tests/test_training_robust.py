@@ -1,5 +1,6 @@
 """Minibatch training, plain and adversarial: limits that must agree, TRADES by hand, robustness."""
 
+from contextlib import nullcontext
 from functools import partial
 
 import jax
@@ -283,3 +284,28 @@ def test_kl__by_hand_and_flat_at_the_clean_point(rng):
     np.testing.assert_allclose(jax.grad(lambda z: attacks.kl(z, y).sum())(y), 0, atol=1e-12)
     far = jnp.array([[2000.0, 0.0, 0.0]])  # probabilities of 0 leave it finite
     assert np.isfinite(jax.grad(lambda z: attacks.kl(z, far[:, ::-1]).sum())(far)).all()
+
+
+def test_functions__that_read_other_numbers_now_are_refused(rng):
+    """JAX has compiled them; what it would return is the result of the first call."""
+    read, x, y = {"scale": 1.0}, rng.normal(size=(6, 3)), rng.normal(size=6)
+    apply_fn = lambda params, x: read["scale"] * x @ params  # noqa: E731
+    plain = lambda params, x: x @ params  # noqa: E731
+    loss_fn = lambda fx, y: read["scale"] * training.square_loss(fx, y)  # noqa: E731
+    options = {"learning_rate": 0.1, "num_steps": 2}
+    work = {
+        "apply_fn": [
+            lambda: empirical.ntk(apply_fn, np.zeros(3), x),
+            lambda: training.gradient_descent(apply_fn, np.zeros(3), x, y, **options),
+        ],
+        "loss_fn": [
+            lambda: training.gradient_descent(plain, np.zeros(3), x, y, loss_fn=loss_fn, **options)
+        ],
+    }
+    for scale, refused in ((1.0, False), (2.0, True), (1.0, False)):
+        read["scale"] = scale
+        for name, calls in work.items():
+            for call in calls:
+                rule = pytest.raises(ValueError, match=f"`{name}` must read the arrays of its fir")
+                with rule if refused else nullcontext():
+                    call()

@@ -14,7 +14,7 @@
         "grid-template-columns: repeat(3, minmax(0, 1fr)); max-width: 42rem" });
       this.pictures = PARTS.map((part, k) => {
         const canvas = html("canvas", { width, height, role: "img", "aria-label": spec.labels.images[k],
-          style: "width: 100%; image-rendering: pixelated; display: block; outline: 1px solid var(--ntk-grey)" });
+          style: "width: 100%; image-rendering: pixelated; display: block; outline: 1px solid var(--ntk-grey); outline-offset: -1px" });
         const words = html("div", { style: "margin: 0.3rem 0 0; font-size: 0.88rem; line-height: 1.35" }, ...richHtml(part));
         trio.append(html("div", {}, canvas, words));
         return canvas.getContext("2d");

@@ -15,7 +15,7 @@
         this.panelBox = html("div", { class: "panels" });
         this.legendBox = html("div", { class: "legend" });
         this.controlBox = html("div", { class: "controls" });
-        const caption = html("figcaption", {}, this.spec.caption || "");
+        const caption = html("figcaption", {}, ...richHtml(this.spec.caption || ""));
         this.replaceChildren(html("figure", {}, this.panelBox, this.legendBox, this.controlBox, caption));
         this.build(this.spec);
         this.built = true;

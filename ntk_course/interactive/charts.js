@@ -167,7 +167,7 @@
     }
     write(xs, ys, strings) {
       while (this.node.childElementCount < strings.length)
-        svg("text", { "text-anchor": this.options.anchor || "middle" }, this.node);
+        svg("text", { "text-anchor": this.options.anchor || "middle", class: "label" }, this.node);
       [...this.node.children].forEach((t, i) => {
         const shown = i < strings.length && !Number.isNaN(this.panel.px(xs[i]) + this.panel.py(ys[i]));
         t.style.display = shown ? "" : "none";
@@ -260,7 +260,8 @@
       for (const [v, text] of xTicks) {
         const x = round(this.px(v));
         grid += `M${x} 0V${this.height}`; marks += `M${x} ${this.height}v4`;
-        write(text, x, this.height + 17, "middle");
+        const last = this.width + 10 - 3.5 * [...plain(text)].length; // not over the figure's edge
+        write(text, Math.min(x, last), this.height + 17, "middle");
       }
       for (const [v, text] of yTicks) {
         const y = round(this.py(v));

@@ -122,7 +122,7 @@
       const words = epsilon >= 1 ? "no number of examples is enough, as ϵ is not below 1"
         : needed < 1 ? "one example is enough for a robust error below ½"
         : `robust error ½ at n = ${format(needed, 3)}`;
-      this.say.textContent = `σ = c d¹ᐟ⁴ = ${format(sigma, 3)}; with one example the error is `
+      this.say.textContent = `σ = ${format(sigma, 3)}; with one example the error is `
         + `${format(clean[0], 2)} without and ${format(attacked[0], 2)} under attack; ${words}.`;
       this.time.input.setAttribute("aria-valuetext", `ϵ = ${epsilon.toFixed(2)}, ${words}`);
       return { d, c, epsilon, sigma, n: this.grid, clean, attacked, needed };
