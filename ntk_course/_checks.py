@@ -157,12 +157,14 @@ _call = jax.jit(lambda function, *args: function(*args))
 _first: WeakKeyDictionary = WeakKeyDictionary()
 
 
-def traced(name: str, function: object, *args: object, like: Sequence | None = None) -> tuple:
+def traced(name: str, function: object, *args: object, like=None, compiled=False) -> tuple:
     """Check that an argument is a function that returns one array (`like`: of which shape).
 
-    Its jaxpr and what it returns, without values.
+    Its jaxpr and what it returns, without values. A Partial is `compiled`, or whatever the caller
+    compiles: what it reads from outside must stay as it was.
     """
     is_callable(name, function)
+    compiled |= isinstance(function, jax.tree_util.Partial)
     try:
         if isinstance(function, jax.tree_util.Partial):  # traced once for all its arrays
             seen = _call.trace(function, *args)
@@ -170,8 +172,8 @@ def traced(name: str, function: object, *args: object, like: Sequence | None = N
             function = None if function.args or function.keywords else function.func
         else:
             jaxpr, out = jax.make_jaxpr(function, return_shape=True)(*args)
-        if not hasattr(function, "lower") and type(function).__weakrefoffset__:  # no jit's, no None
-            _settled(name, function, args)
+        if compiled and type(function).__weakrefoffset__ and not hasattr(function, "lower"):
+            _settled(name, function, args)  # neither None nor of jit
     except (TypeError, KeyError, AttributeError) as error:
         fail(name, "fit its arguments", f"one that raises {error}", "Check `params` and shapes.")
     ok = hasattr(out, "shape") and like in (None, out.shape)
@@ -201,9 +203,9 @@ def _settled(name: str, function: Callable, args: tuple) -> None:
     require(same, name, "read the arrays of its first call", "one that reads others now", fix)
 
 
-def returned(name: str, function: object, *args: object, like: Sequence | None = None):
+def returned(name: str, function: object, *args: object, **options):
     """What `traced` says that the function returns."""
-    return traced(name, function, *args, like=like)[1]
+    return traced(name, function, *args, **options)[1]
 
 
 def outputs(fx: object, y: object, *, ndim: int | Sequence[int] = 2) -> tuple[jax.Array, jax.Array]:

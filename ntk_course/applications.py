@@ -104,7 +104,7 @@ def poison(
     _checks.shape("x_val", x_val, (None, *x.shape[1:]), "As wide as `x_train`.")
     _checks.shape("y_val", y_val, (len(x_val), y.shape[1]), "The classes of `y_train`.")
     t = _checks.scalar("t", t, positive=True)
-    _checks.returned("kernel_fn", kernel_fn, x, like=(len(x), len(x)))
+    _checks.returned("kernel_fn", kernel_fn, x, like=(len(x), len(x)), compiled=True)
 
     step_size, moved = _checks.scalar("step_size", step_size), x
     for _ in range(_checks.integer("num_steps", num_steps)):
@@ -225,7 +225,7 @@ def tangent_transfer(
         Liu and Zenke (2020), eq. 6. Lecture notes, section 4.
     """
     x = _checks.floats("x", x, ndim=2)
-    _checks.returned("apply_fn", apply_fn, params, x)
+    _checks.returned("apply_fn", apply_fn, params, x, compiled=True)
     keep, weight = _share("keep", keep), _checks.scalar("kernel_weight", kernel_weight)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     steps = _checks.integer("num_steps", num_steps)

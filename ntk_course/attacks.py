@@ -84,8 +84,7 @@ def kl(fx: Float[Numbers, "n c"], y: Float[Numbers, "n c"]) -> Float[Array, " n"
     Raises:
         ValueError: if shapes do not match.
     """
-    fx, y = _checks.outputs(fx, y)
-    log_fx, log_y = map(jax.nn.log_softmax, (fx, y))
+    log_fx, log_y = map(jax.nn.log_softmax, _checks.outputs(fx, y))
     return optax.losses.kl_divergence_with_log_targets(log_fx, log_y)
 
 

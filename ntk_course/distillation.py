@@ -112,7 +112,7 @@ def one_step(
     networks.twin(network)  # which checks it
     key, (init_fn, apply_fn) = _checks.key(key), network
     x_t, y_t, x_s, y_s = _sets(x_target, y_target, x_support, y_support)
-    _checks.returned("loss_fn", loss_fn, y_t, y_t, like=())
+    _checks.returned("loss_fn", loss_fn, y_t, y_t, like=(), compiled=True)
     num_steps = _checks.integer("num_steps", num_steps)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     eta = _checks.scalar("inner_rate", inner_rate, positive=True)
@@ -301,7 +301,7 @@ def kip(
     n = _checks.integer("batch_size", n, most=len(x_t), fix="Lower it, or pass None for all.")
     saved_steps = np.array(sorted(set(_checks.steps("save_at", save_at))), int)
     mesh = _devices.rows_mesh(mesh)
-    _checks.returned("kernel_fn", kernel_fn, x_t[:1], x_s, like=(1, len(x_s)))
+    _checks.returned("kernel_fn", kernel_fn, x_t[:1], x_s, like=(1, len(x_s)), compiled=True)
     layout = kernels.workspace(kernel_fn, x_s, n, mesh.size)
 
     path = None if checkpoint is None else Path(checkpoint)

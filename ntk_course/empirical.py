@@ -46,7 +46,7 @@ def ntk(
     """
     x1 = _checks.floats("x1", x1, ndim=range(1, 6))
     x1, x2 = _checks.pair(x1, x2, ndim=x1.ndim)
-    out = _checks.returned("apply_fn", apply_fn, params, x1).shape
+    out = _checks.returned("apply_fn", apply_fn, params, x1, compiled=True).shape
     rows = len(out) in (1, 2) and out[0] == len(x1)
     rule = "return outputs of shape (n,) or (n, n_out)"
     _checks.require(rows, "apply_fn", rule, f"shape {out} for n={len(x1)}", "Flatten the outputs.")

@@ -102,9 +102,9 @@ def gradient_descent(
     """
     x = _checks.floats("x_train", x_train, ndim=range(1, 6))
     y = _checks.targets("y_train", y_train, len(x))
-    out = _checks.returned("apply_fn", apply_fn, params, x).shape
+    out = _checks.returned("apply_fn", apply_fn, params, x, compiled=True).shape
     _checks.shape("y_train", y, out, "Give one target for every output of `apply_fn`.")
-    _checks.returned("loss_fn", loss_fn, y, y, like=())
+    _checks.returned("loss_fn", loss_fn, y, y, like=(), compiled=True)
     _checks.is_callable("optimizer", optimizer)
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)
     last = _checks.integer("num_steps", num_steps)
@@ -271,7 +271,7 @@ def minibatch(
     _checks.one_of("method", method, METHODS)
     _checks.is_callable("optimizer", optimizer)
     x, y = _checks.labelled("train", x_train, y_train)
-    out = _checks.returned("apply_fn", apply_fn, params, x).shape
+    out = _checks.returned("apply_fn", apply_fn, params, x, compiled=True).shape
     _checks.shape("y_train", y, out, "Give one row of labels for every row of outputs.")
     size = _checks.integer("batch_size", batch_size, most=len(x))
     rate = _checks.scalar("learning_rate", learning_rate, positive=True)

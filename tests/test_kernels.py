@@ -281,6 +281,13 @@ def test_gram__does_symmetric_work_once(rng):
     assert len(calls) == 1 + 4 * 5 // 2  # one to learn the dtype, then the upper triangle
 
 
+def test_gram__computes_what_a_kernel_reads_now():
+    read, x = {"scale": 1.0}, jnp.eye(3)
+    kernel_fn = lambda x1, x2: read["scale"] * x1 @ x2.T  # noqa: E731
+    for read["scale"] in (1.0, 2.0):
+        np.testing.assert_array_equal(kernels.gram(kernel_fn, x), read["scale"] * x)
+
+
 def test_gram__takes_empirical_and_convolutional_kernels(rng, key):
     x = jnp.asarray(rng.normal(size=(5, 4, 4, 1)))
     for readout in ("flatten", "pool"):
