@@ -174,6 +174,25 @@ def test_lectures__a_line_of_code_fits_beside_the_side_bars(book_url, open_page,
 
 
 @pytest.mark.browser
+@pytest.mark.parametrize("page", [page for page in PAGES if page.startswith("lectures")])
+def test_lectures__equations_fit_and_no_line_begins_with_a_full_stop(book_url, open_page, page):
+    view = open_page(f"{book_url}/{page}")
+    view.set_viewport_size({"width": 1400, "height": 900})
+    wide = view.evaluate(
+        """() => [...document.querySelectorAll('article div.math mjx-container')]
+          .filter((node) => node.scrollWidth > node.clientWidth + 1)
+          .map((node) => node.closest('div.math').id || node.textContent)"""
+    )
+    assert not wide, "break the line inside"
+    loose = view.evaluate(
+        """() => [...document.querySelectorAll('article span.math')]
+          .filter((node) => node.nextSibling?.nodeType === 3 && !node.closest('.unbroken'))
+          .map((node) => node.nextSibling.data[0]).filter((mark) => '.,;:'.includes(mark))"""
+    )
+    assert not loose
+
+
+@pytest.mark.browser
 def test_pages__full_screen_button_still_answers(book_url, open_page):
     view = open_page(f"{book_url}/{PAGES[0]}")
     view.evaluate("document.documentElement.requestFullscreen = async () => { window.full = true }")

@@ -5,6 +5,20 @@ document.addEventListener("DOMContentLoaded", () => {
   }
 });
 
+// No line begins with the full stop after a formula.
+document.addEventListener("DOMContentLoaded", () => {
+  for (const formula of document.querySelectorAll("span.math")) {
+    const text = formula.nextSibling;
+    const marks = text?.nodeType === Node.TEXT_NODE && /^[.,;:!?)]+/.exec(text.data)?.[0];
+    if (!marks) continue;
+    const unbroken = document.createElement("span");
+    unbroken.className = "unbroken";
+    formula.before(unbroken);
+    unbroken.append(formula, marks);
+    text.data = text.data.slice(marks.length);
+  }
+});
+
 // Paper is white: light letters would hardly be seen on it.
 const page = document.documentElement.dataset;
 let shown;
