@@ -186,7 +186,7 @@ def _kept(value: object) -> object:
     """What a function has read, safe from changes in place; a random key by its words."""
     if jnp.issubdtype(getattr(value, "dtype", float), jax.dtypes.prng_key):
         return jax.random.key_data(value)
-    return value.copy() if isinstance(value, np.ndarray) else value
+    return value if isinstance(value, jax.Array) else np.array(value)
 
 
 def _settled(name: str, function: Callable, args: tuple) -> None:

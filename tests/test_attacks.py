@@ -279,7 +279,7 @@ class Light:
 
 def test_pgd__refuses_weights_that_changed_in_place_and_objects_that_changed():
     w = np.array([[1.0, -1.0]] * 3)
-    model, x, y = Linear(jnp.asarray(w)), np.full((2, 3), 0.5), np.eye(2)
+    model, x, y = Linear(jnp.array(w)), np.full((2, 3), 0.5), np.eye(2)  # a copy, no view of w
     functions = model, lambda x: x @ w
     before = [attacks.fgsm(f, x, y, epsilon=0.1) for f in functions]
     np.testing.assert_array_equal(*before)
