@@ -53,7 +53,7 @@
       context.putImageData(picture, 0, 0);
     }
     layout() { // the bars are as wide as there is room
-      if (super.layout() && this.numbers) this.redraw();
+      if (super.layout() && "way" in this.state) this.redraw(); // not before the first drawing
     }
     draw() {
       const { spec } = this, i = Math.round(this.time.value), way = spec.ways[this.which.value];
